@@ -1,0 +1,168 @@
+#include "binding/objects.h"
+#include "core/convert.h"
+
+namespace espalier::binding {
+namespace {
+
+using ReadLock = std::shared_lock<std::shared_mutex>;
+
+Napi::Value toJs(Napi::Env env, std::vector<float>& values) { return toTypedArray(env, std::move(values)); }
+
+Napi::Value toJs(Napi::Env env, MaskGradients& gradients) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("losses", toTypedArray(env, std::move(gradients.losses)));
+  object.Set("heads", toTypedArray(env, std::move(gradients.heads)));
+  object.Set("neurons", toTypedArray(env, std::move(gradients.neurons)));
+  return object;
+}
+
+Napi::Value toJs(Napi::Env env, std::unique_ptr<Model>& model) { return ModelObject::wrap(env, std::move(model)); }
+
+Napi::Value toJs(Napi::Env env, std::shared_ptr<SharedHiddenStates>& states) {
+  return HiddenStatesObject::wrap(env, states);
+}
+
+/// A tensor in the dtype it is to be stored in.
+struct ConvertedTensor {
+  DType dtype = DType::f32;
+  int64_t rows = 0, cols = 0;
+  std::vector<uint8_t> bytes;
+};
+
+Napi::Value toJs(Napi::Env env, ConvertedTensor& tensor) {
+  Napi::Object object = Napi::Object::New(env);
+  Napi::Array shape = Napi::Array::New(env, 2);
+  shape.Set(0u, static_cast<double>(tensor.rows));
+  shape.Set(1u, static_cast<double>(tensor.cols));
+  object.Set("dtype", dtypeName(tensor.dtype));
+  object.Set("shape", shape);
+  object.Set("data", Napi::Buffer<uint8_t>::Copy(env, tensor.bytes.data(), tensor.bytes.size()));
+  return object;
+}
+
+/// Starts a job that may run beside others on the same model.
+template <typename Result, typename Work>
+Napi::Value startReading(Napi::Env env, const std::shared_ptr<SharedModel>& shared, Work work) {
+  return AsyncJob<Result>::start(
+      env,
+      [shared, work = std::move(work)]() -> Result {
+        const ReadLock lock(shared->mutex);
+        return work(shared->model);
+      },
+      [](Napi::Env e, Result& result) { return toJs(e, result); });
+}
+
+}  // namespace
+
+Napi::Function ModelObject::define(Napi::Env env) {
+  return DefineClass(
+      env, "Model",
+      {InstanceAccessor("spec", &ModelObject::spec, nullptr), InstanceAccessor("bytes", &ModelObject::bytes, nullptr),
+       InstanceMethod("forward", &ModelObject::forward), InstanceMethod("maskGradients", &ModelObject::maskGradients),
+       InstanceMethod("select", &ModelObject::select), InstanceMethod("scaleUnits", &ModelObject::scaleUnits),
+       InstanceMethod("weight", &ModelObject::weight), InstanceMethod("embed", &ModelObject::embed),
+       InstanceMethod("dispose", &ModelObject::dispose)});
+}
+
+ModelObject::ModelObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+  guarded(info.Env(), [&] {
+    require(info[0].IsExternal(), "models are made by Engine.createModel()");
+    auto* model = info[0].As<Napi::External<std::unique_ptr<Model>>>().Data();
+    const size_t bytes = (*model)->bytes();
+    model_.set(info.Env(), std::make_shared<SharedModel>(std::move(*model)), bytes);
+  });
+}
+
+Napi::Value ModelObject::wrap(Napi::Env env, std::unique_ptr<Model> model) {
+  return env.GetInstanceData<AddonData>()->model.New({Napi::External<std::unique_ptr<Model>>::New(env, &model)});
+}
+
+Napi::Value ModelObject::spec(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] { return fromSpec(info.Env(), model_.get()->model->spec()); });
+}
+
+Napi::Value ModelObject::bytes(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(model_.bytes()));
+}
+
+Napi::Value ModelObject::forward(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    const auto batch = std::make_shared<PackedBatch>(toBatch(info[0]));
+    const auto mask = toMask(info[1]);
+    const auto cancel = CancelTokenObject::token(info[2]);
+    return startReading<std::vector<float>>(info.Env(), model_.get(), [=](const std::shared_ptr<Model>& model) {
+      return model->forward(*batch, mask.get(), *cancel);
+    });
+  });
+}
+
+Napi::Value ModelObject::maskGradients(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    const auto batch = std::make_shared<PackedBatch>(toBatch(info[0]));
+    const auto labels = std::make_shared<Labels>(toLabels(info[1], info[2]));
+    const std::vector<int32_t> groups = toInt32s(info[3], "groups");
+    const auto mask = toMask(info[4]);
+    const auto cancel = CancelTokenObject::token(info[5]);
+    return startReading<MaskGradients>(info.Env(), model_.get(), [=](const std::shared_ptr<Model>& model) {
+      return model->maskGradients(*batch, *labels, groups, mask.get(), *cancel);
+    });
+  });
+}
+
+Napi::Value ModelObject::select(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    const KeptUnits kept = toKeptUnits(info[0]);
+    const Mode mode = toMode(info[1]);
+    return startReading<std::unique_ptr<Model>>(
+        info.Env(), model_.get(), [=](const std::shared_ptr<Model>& model) { return model->select(kept, mode); });
+  });
+}
+
+Napi::Value ModelObject::scaleUnits(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const int32_t layer = toInt32(info[0], "layer");
+    const Sublayer sublayer = toSublayer(info[1]);
+    const std::vector<double> scales = toDoubles(info[2], "scales");
+    const std::shared_ptr<SharedModel> shared = model_.get();
+    return AsyncJob<Nothing>::start(
+        info.Env(),
+        [=] {
+          const std::unique_lock<std::shared_mutex> lock(shared->mutex);
+          shared->model->scaleUnits(static_cast<size_t>(layer), sublayer, scales);
+          return Nothing{};
+        },
+        toUndefined);
+  });
+}
+
+Napi::Value ModelObject::weight(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    require(info[0].IsString(), "role must be a string");
+    const std::string role = info[0].As<Napi::String>().Utf8Value();
+    const DType dtype = toDType(info[1]);
+    return startReading<ConvertedTensor>(info.Env(), model_.get(), [=](const std::shared_ptr<Model>& model) {
+      const HostTensor host = model->weight(role);
+      ConvertedTensor result{dtype, host.rows, host.cols, {}};
+      result.bytes.resize(host.values.size() * dtypeBytes(dtype));
+      fromFloat(host.values.data(), static_cast<int64_t>(host.values.size()), dtype, result.bytes.data());
+      return result;
+    });
+  });
+}
+
+Napi::Value ModelObject::embed(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    const auto batch = std::make_shared<PackedBatch>(toBatch(info[0]));
+    const auto cancel = CancelTokenObject::token(info[1]);
+    const std::shared_ptr<SharedModel> owner = model_.get();
+    return startReading<std::shared_ptr<SharedHiddenStates>>(
+        info.Env(), owner, [=](const std::shared_ptr<Model>& model) {
+          auto shared = std::make_shared<SharedHiddenStates>();
+          shared->owner = owner;
+          shared->states = std::make_unique<HiddenStates>(model, *batch, *cancel);
+          return shared;
+        });
+  });
+}
+
+}  // namespace espalier::binding

@@ -1,0 +1,127 @@
+#pragma once
+
+// The JavaScript classes of the addon. Each holds a shared handle; jobs hold it too, so that dispose() and the garbage
+// collector never pull memory from under running work.
+
+#include <napi.h>
+
+#include <memory>
+#include <shared_mutex>
+
+#include "binding/async.h"
+#include "binding/values.h"
+
+namespace espalier::binding {
+
+/// One addon instance: the main thread and every worker have their own.
+struct AddonData {
+  Napi::FunctionReference model, hiddenStates;
+};
+
+/// A handle that dispose() empties; its bytes are reported to V8, which then knows when to collect.
+template <typename T>
+class Handle {
+ public:
+  void set(Napi::Env env, std::shared_ptr<T> value, size_t bytes) {
+    value_ = std::move(value);
+    report(env, bytes);
+  }
+  /// Throws when disposed.
+  const std::shared_ptr<T>& get() const {
+    if (!value_) throw Error(ErrorCode::invalidArgument, "this object was disposed");
+    return value_;
+  }
+  void dispose(Napi::Env env) {
+    value_.reset();
+    report(env, 0);
+  }
+  size_t bytes() const { return reported_; }
+
+ private:
+  void report(Napi::Env env, size_t bytes) {
+    Napi::MemoryManagement::AdjustExternalMemory(env, static_cast<int64_t>(bytes) - static_cast<int64_t>(reported_));
+    reported_ = bytes;
+  }
+
+  std::shared_ptr<T> value_;
+  size_t reported_ = 0;
+};
+
+/// A Model and the lock that keeps scaleUnits() away from running jobs.
+struct SharedModel {
+  explicit SharedModel(std::unique_ptr<Model> model) : model(std::move(model)) {}
+  std::shared_ptr<Model> model;
+  std::shared_mutex mutex;
+};
+
+struct SharedHiddenStates {
+  std::shared_ptr<SharedModel> owner;
+  std::unique_ptr<HiddenStates> states;
+  std::mutex mutex;  // states change while they advance
+};
+
+class CancelTokenObject : public Napi::ObjectWrap<CancelTokenObject> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  explicit CancelTokenObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {}
+  static std::shared_ptr<CancelToken> token(const Napi::Value& value);
+
+ private:
+  void cancel(const Napi::CallbackInfo&) { token_->cancel(); }
+  std::shared_ptr<CancelToken> token_ = std::make_shared<CancelToken>();
+};
+
+class EngineObject : public Napi::ObjectWrap<EngineObject> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  explicit EngineObject(const Napi::CallbackInfo& info);
+
+ private:
+  Napi::Value createModel(const Napi::CallbackInfo& info);
+  Napi::Value device(const Napi::CallbackInfo& info);
+  Napi::Value detail(const Napi::CallbackInfo& info);
+  Napi::Value threads(const Napi::CallbackInfo& info);
+  void dispose(const Napi::CallbackInfo& info) { backend_.dispose(info.Env()); }
+
+  Handle<Backend> backend_;
+};
+
+class ModelObject : public Napi::ObjectWrap<ModelObject> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  explicit ModelObject(const Napi::CallbackInfo& info);
+  static Napi::Value wrap(Napi::Env env, std::unique_ptr<Model> model);
+
+ private:
+  Napi::Value spec(const Napi::CallbackInfo& info);
+  Napi::Value bytes(const Napi::CallbackInfo& info);
+  Napi::Value forward(const Napi::CallbackInfo& info);
+  Napi::Value maskGradients(const Napi::CallbackInfo& info);
+  Napi::Value select(const Napi::CallbackInfo& info);
+  Napi::Value scaleUnits(const Napi::CallbackInfo& info);
+  Napi::Value weight(const Napi::CallbackInfo& info);
+  Napi::Value embed(const Napi::CallbackInfo& info);
+  void dispose(const Napi::CallbackInfo& info) { model_.dispose(info.Env()); }
+
+  Handle<SharedModel> model_;
+};
+
+class HiddenStatesObject : public Napi::ObjectWrap<HiddenStatesObject> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  explicit HiddenStatesObject(const Napi::CallbackInfo& info);
+  static Napi::Value wrap(Napi::Env env, std::shared_ptr<SharedHiddenStates> states);
+
+ private:
+  Napi::Value bytes(const Napi::CallbackInfo& info);
+  Napi::Value advance(const Napi::CallbackInfo& info);
+  Napi::Value collect(const Napi::CallbackInfo& info);
+  void dispose(const Napi::CallbackInfo& info) { states_.dispose(info.Env()); }
+
+  Handle<SharedHiddenStates> states_;
+};
+
+/// Adds scaleSystem() and solveFiltered().
+void defineSolver(Napi::Env env, Napi::Object exports);
+
+}  // namespace espalier::binding

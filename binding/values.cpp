@@ -1,0 +1,231 @@
+#include "binding/values.h"
+
+#include <cmath>
+#include <cstdint>
+
+namespace espalier::binding {
+namespace {
+
+[[noreturn]] void refuse(const char* name, const char* expected) {
+  throw Error(ErrorCode::invalidArgument, std::string(name) + " must be " + expected);
+}
+
+template <typename Array, typename T>
+std::vector<T> toVector(const Napi::Value& value, napi_typedarray_type type, const char* name, const char* expected) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type) refuse(name, expected);
+  const auto array = value.As<Array>();
+  return std::vector<T>(array.Data(), array.Data() + array.ElementLength());
+}
+
+template <typename Array, typename T>
+Napi::Value adopt(Napi::Env env, std::vector<T>&& values) {
+  auto* owner = new std::vector<T>(std::move(values));
+  const size_t count = owner->size();
+  const auto memory = Napi::ArrayBuffer::New(
+      env, owner->data(), count * sizeof(T), [](Napi::Env, void*, std::vector<T>* kept) { delete kept; }, owner);
+  return Array::New(env, count, memory, 0);
+}
+
+Napi::Object toObject(const Napi::Value& value, const char* name) {
+  if (!value.IsObject()) refuse(name, "an object");
+  return value.As<Napi::Object>();
+}
+
+Napi::Array toArray(const Napi::Value& value, const char* name) {
+  if (!value.IsArray()) refuse(name, "an array");
+  return value.As<Napi::Array>();
+}
+
+double toNumber(const Napi::Value& value, const char* name) {
+  if (!value.IsNumber()) refuse(name, "a number");
+  return value.As<Napi::Number>().DoubleValue();
+}
+
+/// A count: an integer from `least` up.
+int32_t count(const Napi::Object& object, const char* name, int32_t least) {
+  const int32_t result = toInt32(object.Get(name), name);
+  if (result < least) refuse(name, "larger");
+  return result;
+}
+
+template <typename T>
+struct Word {
+  const char* word;
+  T meaning;
+};
+
+template <typename T, size_t n>
+T choose(const Napi::Value& value, const Word<T> (&words)[n], const char* name) {
+  const std::string given = value.IsString() ? value.As<Napi::String>().Utf8Value() : "";
+  for (const Word<T>& candidate : words) {
+    if (given == candidate.word) return candidate.meaning;
+  }
+  refuse(name, "one of the documented words");
+}
+
+template <typename T, size_t n>
+const char* spell(T meaning, const Word<T> (&words)[n]) {
+  for (const Word<T>& candidate : words) {
+    if (candidate.meaning == meaning) return candidate.word;
+  }
+  return "";
+}
+
+constexpr Word<DType> kDTypes[] = {{"f32", DType::f32}, {"f16", DType::f16}, {"bf16", DType::bf16}};
+constexpr Word<Activation> kActivations[] = {
+    {"gelu", Activation::gelu}, {"gelu_new", Activation::geluTanh}, {"relu", Activation::relu}};
+constexpr Word<Mode> kModes[] = {{"inference", Mode::inference}, {"gradients", Mode::gradients}};
+constexpr Word<Sublayer> kSublayers[] = {{"attention", Sublayer::attention}, {"ffn", Sublayer::ffn}};
+constexpr Word<LossKind> kLosses[] = {{"crossEntropy", LossKind::crossEntropy}, {"meanSquared", LossKind::meanSquared}};
+
+}  // namespace
+
+std::vector<int32_t> toInt32s(const Napi::Value& value, const char* name) {
+  return toVector<Napi::Int32Array, int32_t>(value, napi_int32_array, name, "an Int32Array");
+}
+
+std::vector<float> toFloats(const Napi::Value& value, const char* name) {
+  return toVector<Napi::Float32Array, float>(value, napi_float32_array, name, "a Float32Array");
+}
+
+std::vector<double> toDoubles(const Napi::Value& value, const char* name) {
+  return toVector<Napi::Float64Array, double>(value, napi_float64_array, name, "a Float64Array");
+}
+
+Napi::Value toTypedArray(Napi::Env env, std::vector<float>&& values) {
+  return adopt<Napi::Float32Array>(env, std::move(values));
+}
+
+Napi::Value toTypedArray(Napi::Env env, std::vector<double>&& values) {
+  return adopt<Napi::Float64Array>(env, std::move(values));
+}
+
+int32_t toInt32(const Napi::Value& value, const char* name) {
+  const double number = toNumber(value, name);
+  if (!(number >= INT32_MIN && number <= INT32_MAX) || number != std::trunc(number)) refuse(name, "a 32-bit integer");
+  return static_cast<int32_t>(number);
+}
+
+DType toDType(const Napi::Value& value) { return choose(value, kDTypes, "dtype"); }
+const char* dtypeName(DType dtype) { return spell(dtype, kDTypes); }
+Mode toMode(const Napi::Value& value) { return choose(value, kModes, "mode"); }
+Sublayer toSublayer(const Napi::Value& value) { return choose(value, kSublayers, "sublayer"); }
+
+ModelSpec toSpec(const Napi::Value& value) {
+  const Napi::Object object = toObject(value, "spec");
+  ModelSpec spec;
+  spec.hiddenSize = count(object, "hiddenSize", 1);
+  spec.headSize = count(object, "headSize", 1);
+  spec.vocabularySize = count(object, "vocabularySize", 1);
+  spec.maxPositions = count(object, "maxPositions", 1);
+  spec.tokenTypes = count(object, "tokenTypes", 0);
+  spec.layerNormEpsilon = toNumber(object.Get("layerNormEpsilon"), "layerNormEpsilon");
+  spec.activation = choose(object.Get("activation"), kActivations, "activation");
+  spec.labels = count(object, "labels", 1);
+  const Napi::Array layers = toArray(object.Get("layers"), "layers");
+  for (uint32_t l = 0; l < layers.Length(); ++l) {
+    const Napi::Object layer = toObject(layers.Get(l), "a layer");
+    spec.layers.push_back({count(layer, "heads", 0), count(layer, "neurons", 0)});
+  }
+  require(!spec.layers.empty(), "a model needs a layer");
+  return spec;
+}
+
+Napi::Value fromSpec(Napi::Env env, const ModelSpec& spec) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("hiddenSize", spec.hiddenSize);
+  object.Set("headSize", spec.headSize);
+  object.Set("vocabularySize", spec.vocabularySize);
+  object.Set("maxPositions", spec.maxPositions);
+  object.Set("tokenTypes", spec.tokenTypes);
+  object.Set("layerNormEpsilon", spec.layerNormEpsilon);
+  object.Set("activation", spell(spec.activation, kActivations));
+  Napi::Array layers = Napi::Array::New(env, spec.layers.size());
+  for (uint32_t l = 0; l < spec.layers.size(); ++l) {
+    Napi::Object layer = Napi::Object::New(env);
+    layer.Set("heads", spec.layers[l].heads);
+    layer.Set("neurons", spec.layers[l].neurons);
+    layers.Set(l, layer);
+  }
+  object.Set("layers", layers);
+  object.Set("labels", spec.labels);
+  return object;
+}
+
+PackedBatch toBatch(const Napi::Value& value) {
+  const Napi::Object object = toObject(value, "batch");
+  return {toInt32s(object.Get("ids"), "batch.ids"), toInt32s(object.Get("tokenTypes"), "batch.tokenTypes"),
+          toInt32s(object.Get("offsets"), "batch.offsets")};
+}
+
+std::shared_ptr<Mask> toMask(const Napi::Value& value) {
+  if (value.IsNull() || value.IsUndefined()) return nullptr;
+  const Napi::Object object = toObject(value, "mask");
+  auto mask = std::make_shared<Mask>();
+  mask->heads = toFloats(object.Get("heads"), "mask.heads");
+  mask->neurons = toFloats(object.Get("neurons"), "mask.neurons");
+  return mask;
+}
+
+Labels toLabels(const Napi::Value& labels, const Napi::Value& loss) {
+  Labels result;
+  result.loss = choose(loss, kLosses, "loss");
+  if (result.loss == LossKind::crossEntropy) {
+    result.classes = toInt32s(labels, "labels");
+  } else {
+    result.values = toFloats(labels, "labels");
+  }
+  return result;
+}
+
+KeptUnits toKeptUnits(const Napi::Value& value) {
+  const Napi::Object object = toObject(value, "kept");
+  const auto perLayer = [&](const char* name) {
+    std::vector<std::vector<int32_t>> layers;
+    const Napi::Array outer = toArray(object.Get(name), name);
+    for (uint32_t l = 0; l < outer.Length(); ++l) {
+      const Napi::Array inner = toArray(outer.Get(l), name);
+      std::vector<int32_t> units;
+      for (uint32_t i = 0; i < inner.Length(); ++i) units.push_back(toInt32(inner.Get(i), name));
+      layers.push_back(std::move(units));
+    }
+    return layers;
+  };
+  return {perLayer("heads"), perLayer("neurons")};
+}
+
+SublayerStatistics toStatistics(const Napi::Value& value) {
+  const Napi::Object object = toObject(value, "statistics");
+  SublayerStatistics statistics;
+  statistics.rows = static_cast<int64_t>(toNumber(object.Get("rows"), "rows"));
+  statistics.gram = toDoubles(object.Get("gram"), "gram");
+  statistics.cross = toDoubles(object.Get("cross"), "cross");
+  statistics.inputSums = toDoubles(object.Get("inputSums"), "inputSums");
+  statistics.targetSums = toDoubles(object.Get("targetSums"), "targetSums");
+  statistics.targetSquares = toNumber(object.Get("targetSquares"), "targetSquares");
+  return statistics;
+}
+
+Napi::Value fromStatistics(Napi::Env env, SublayerStatistics& statistics) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("rows", static_cast<double>(statistics.rows));
+  object.Set("gram", toTypedArray(env, std::move(statistics.gram)));
+  object.Set("cross", toTypedArray(env, std::move(statistics.cross)));
+  object.Set("inputSums", toTypedArray(env, std::move(statistics.inputSums)));
+  object.Set("targetSums", toTypedArray(env, std::move(statistics.targetSums)));
+  object.Set("targetSquares", statistics.targetSquares);
+  return object;
+}
+
+StoredTensor toStoredTensor(const Napi::Value& value) {
+  const Napi::Object object = toObject(value, "a weight");
+  const Napi::Value data = object.Get("data");
+  if (!data.IsTypedArray() || data.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+    refuse("a weight's data", "a Uint8Array");
+  }
+  const auto bytes = data.As<Napi::Uint8Array>();
+  return {toDType(object.Get("dtype")), bytes.Data(), bytes.ByteLength(),
+          std::make_shared<Napi::Reference<Napi::Uint8Array>>(Napi::Persistent(bytes))};
+}
+
+}  // namespace espalier::binding

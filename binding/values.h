@@ -1,0 +1,50 @@
+#pragma once
+
+// Between JavaScript values and the engine's plain structs. Everything here runs on the JavaScript thread.
+
+#include <napi.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/cancel.h"
+#include "model/hidden_states.h"
+#include "model/model.h"
+
+namespace espalier::binding {
+
+/// Copies of typed arrays. Throw invalidArgument on another type; `name` is used in the message.
+std::vector<int32_t> toInt32s(const Napi::Value& value, const char* name);
+std::vector<float> toFloats(const Napi::Value& value, const char* name);
+std::vector<double> toDoubles(const Napi::Value& value, const char* name);
+
+/// Typed arrays that take over the vector's memory.
+Napi::Value toTypedArray(Napi::Env env, std::vector<float>&& values);
+Napi::Value toTypedArray(Napi::Env env, std::vector<double>&& values);
+
+int32_t toInt32(const Napi::Value& value, const char* name);
+DType toDType(const Napi::Value& value);
+const char* dtypeName(DType dtype);
+Mode toMode(const Napi::Value& value);
+Sublayer toSublayer(const Napi::Value& value);
+ModelSpec toSpec(const Napi::Value& value);
+Napi::Value fromSpec(Napi::Env env, const ModelSpec& spec);
+PackedBatch toBatch(const Napi::Value& value);
+/// Null or undefined gives a null pointer.
+std::shared_ptr<Mask> toMask(const Napi::Value& value);
+Labels toLabels(const Napi::Value& labels, const Napi::Value& loss);
+KeptUnits toKeptUnits(const Napi::Value& value);
+SublayerStatistics toStatistics(const Napi::Value& value);
+Napi::Value fromStatistics(Napi::Env env, SublayerStatistics& statistics);
+
+/// A stored tensor whose bytes stay in JavaScript's memory: keep `owner` while they are read.
+struct StoredTensor {
+  DType dtype = DType::f32;
+  const uint8_t* data = nullptr;
+  size_t bytes = 0;
+  std::shared_ptr<Napi::Reference<Napi::Uint8Array>> owner;
+};
+StoredTensor toStoredTensor(const Napi::Value& value);
+
+}  // namespace espalier::binding

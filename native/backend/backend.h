@@ -1,0 +1,117 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/table.h"
+#include "core/matrix.h"
+
+namespace espalier {
+
+class Backend;
+
+/// Device memory of one Backend, zero-filled when made, freed with the last reference.
+class Buffer {
+ public:
+  Buffer(std::shared_ptr<Backend> backend, size_t bytes);
+  ~Buffer();
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+
+  void* data() const { return data_; }
+  size_t bytes() const { return bytes_; }
+  Backend& backend() const { return *backend_; }
+
+ private:
+  std::shared_ptr<Backend> backend_;
+  void* data_ = nullptr;
+  size_t bytes_ = 0;
+};
+
+/// A Matrix that keeps its Buffer alive. Copies share the memory.
+struct Tensor {
+  std::shared_ptr<Buffer> buffer;
+  Matrix view;
+};
+
+/// Owns a PackedWeight.
+class Weight {
+ public:
+  Weight(std::shared_ptr<Backend> backend, const PackArgs& args);
+  ~Weight();
+  Weight(const Weight&) = delete;
+  Weight& operator=(const Weight&) = delete;
+
+  const PackedWeight* packed() const { return packed_; }
+  int64_t outputs() const { return outputs_; }
+  int64_t inputs() const { return inputs_; }
+  size_t bytes() const;
+
+ private:
+  std::shared_ptr<Backend> backend_;
+  PackedWeight* packed_ = nullptr;
+  int64_t outputs_ = 0;
+  int64_t inputs_ = 0;
+};
+
+/// An opened backend: checks the arguments of each operation, calls the table, turns a failed Status into an Error.
+class Backend : public std::enable_shared_from_this<Backend> {
+ public:
+  /// name: "reference" or "cpu". Throws noDevice when it cannot run here, with the reason.
+  static std::shared_ptr<Backend> open(const std::string& name, const BackendOptions& options);
+  ~Backend();
+  Backend(const Backend&) = delete;
+  Backend& operator=(const Backend&) = delete;
+
+  const char* name() const { return table_->name; }
+  const char* describe() const { return table_->describe(state_); }
+  DType dtype() const { return options_.dtype; }
+  int threads() const { return options_.threads; }
+  /// Distance between the rows of a matrix of `cols` columns: cols padded to the backend's alignment, at least 1.
+  int64_t stride(int64_t cols) const;
+
+  /// A zero-filled [rows, cols] tensor whose stride is padded to the backend's alignment (0 columns are allowed).
+  Tensor tensor(int64_t rows, int64_t cols, DType dtype);
+  Tensor tensor(int64_t rows, int64_t cols) { return tensor(rows, cols, dtype()); }
+  /// As tensor(), but from host values in f32 or f64 (converted to the backend's dtype), rows * cols of them.
+  Tensor tensorFrom(int64_t rows, int64_t cols, const float* values);
+  Tensor tensorFrom(int64_t rows, int64_t cols, const double* values, DType dtype);
+  /// Host copy of a tensor's values, rows * cols of them, as f32 or f64.
+  void read(const Matrix& view, float* values);
+  void read(const Matrix& view, double* values);
+  /// A contiguous device copy of host integers.
+  std::shared_ptr<Buffer> indices(const std::vector<int32_t>& values);
+  void fillZero(const Matrix& view);
+
+  std::shared_ptr<Weight> pack(const Matrix& weight, bool transposed);
+
+  void linear(const Matrix& x, const Weight& weight, const Epilogue& epilogue, const Matrix& y);
+  void embed(const EmbedArgs& args);
+  void layerNorm(const LayerNormArgs& args);
+  void layerNormBackward(const LayerNormBackwardArgs& args);
+  void attention(const AttentionArgs& args);
+  void attentionBackward(const AttentionBackwardArgs& args);
+  void activationBackward(const ActivationBackwardArgs& args);
+  void gatherRows(const GatherRowsArgs& args);
+  void scatterAddRows(const ScatterAddRowsArgs& args);
+  void transposedProduct(const TransposedProductArgs& args);
+  void gram(const GramArgs& args);
+  void columnSums(const ColumnSumsArgs& args);
+  void subtract(const SubtractArgs& args);
+  void loss(const LossArgs& args);
+
+ private:
+  friend class Buffer;
+  friend class Weight;
+  Backend(const BackendTable* table, const BackendOptions& options);
+
+  const BackendTable* table_;
+  BackendState* state_ = nullptr;
+  BackendOptions options_;
+};
+
+/// Throws the Error a failed status describes.
+void check(const Status& status);
+
+}  // namespace espalier

@@ -1,0 +1,185 @@
+#pragma once
+
+// Arguments of every operation a backend provides. Plain structs of views and numbers: they cross the plugin boundary.
+//
+// Conventions
+// - Activations are packed: the tokens of several sequences one after another, no padding. `offsets` has
+//   `sequences + 1` entries; sequence s owns rows offsets[s] .. offsets[s + 1] - 1.
+// - All floating-point views of one call have the backend's dtype unless a field says otherwise.
+// - Vectors (bias, gamma, masks) are contiguous, in the backend's dtype. A null pointer or an empty view means absent.
+// - No operation writes outside rows x cols of an output view (the gap up to `stride` stays untouched).
+// - Index arrays (ids, offsets, groups) live in device memory.
+// - Results are bit-equal at any thread count. A row's or a sequence's own results do not depend on its place in the
+//   batch or on its neighbours either; sums over rows (gram, transposedProduct, columnSums) take rows in order, in
+//   chunks of fixed size.
+
+#include <cstdint>
+
+#include "core/matrix.h"
+
+namespace espalier {
+
+/// gelu is the erf form, geluTanh is "gelu_new".
+enum class Activation : int32_t { none = 0, gelu = 1, geluTanh = 2, relu = 3, tanh = 4 };
+
+/// A weight in the layout the backend's products want; only the backend that made it knows what is inside.
+struct PackedWeight;
+
+/// weight: [outputs, inputs] as checkpoints store it. `transposed` packs its transpose, so that linear() with the
+/// result computes dy * weight, the gradient with respect to the input.
+struct PackArgs {
+  Matrix weight;
+  bool transposed = false;
+};
+
+/// Applied to the product in this order: + bias, save, activation, * columnMask, + residual.
+struct Epilogue {
+  const void* bias = nullptr;  // [outputs]
+  Matrix preActivation;        // [rows, outputs], receives product + bias
+  Activation activation = Activation::none;
+  const void* columnMask = nullptr;  // [outputs]
+  Matrix residual;                   // [rows, outputs]
+};
+
+/// y = epilogue(x * W'). x: [rows, inputs], y: [rows, outputs]. inputs may be 0: the product is then zero.
+/// y may alias epilogue.residual.
+struct LinearArgs {
+  Matrix x;
+  const PackedWeight* weight = nullptr;
+  Epilogue epilogue;
+  Matrix y;
+};
+
+/// y = layerNorm(word[id] + position[position] + tokenType[type]). Tables are [entries, hidden]; y: [tokens, hidden].
+/// ids, positions and tokenTypes are validated by the caller. tokenTypes may be null (DistilBERT).
+struct EmbedArgs {
+  const int32_t* ids = nullptr;
+  const int32_t* positions = nullptr;
+  const int32_t* tokenTypes = nullptr;
+  Matrix word, position, tokenType;
+  const void* gamma = nullptr;
+  const void* beta = nullptr;
+  double epsilon = 0;
+  Matrix y;
+};
+
+/// y = gamma * (x - mean) * rstd + beta, row-wise. `statistics`, when given, receives [rows, 2]: mean, rstd.
+/// y may alias x.
+struct LayerNormArgs {
+  Matrix x;
+  const void* gamma = nullptr;
+  const void* beta = nullptr;
+  double epsilon = 0;
+  Matrix y;
+  Matrix statistics;
+};
+
+/// dx = gradient with respect to x; x and statistics as in the forward. dx may alias dy.
+struct LayerNormBackwardArgs {
+  Matrix dy;
+  Matrix x;
+  Matrix statistics;
+  const void* gamma = nullptr;
+  Matrix dx;
+};
+
+/// Variable-length attention, every query of a sequence against every token of it:
+/// context = headMask * softmax(scale * q k') v, per head.
+/// k, v: [tokens, heads * headSize] by `offsets`; q, context: [queries, heads * headSize] by `queryOffsets`
+/// (the same array when every token asks; fewer rows when only first tokens matter).
+struct AttentionArgs {
+  Matrix q, k, v;
+  const int32_t* queryOffsets = nullptr;
+  const int32_t* offsets = nullptr;
+  int32_t sequences = 0;
+  int32_t longest = 0;  // tokens of the longest sequence
+  int32_t heads = 0;
+  int32_t headSize = 0;
+  double scale = 1;
+  const void* headMask = nullptr;  // [heads]
+  Matrix context;
+  Matrix logSumExp;  // [queries, heads], wanted by the backward; may be empty
+};
+
+/// Gradients of attention(). dContext: gradient of the (masked) context. dq, dk, dv may be empty together (nothing
+/// flows below layer 0). headMaskGradient: [groups, heads], row groups[s] += the gradient of sequence s; it may be
+/// empty. dq, dk, dv are overwritten.
+struct AttentionBackwardArgs {
+  AttentionArgs forward;  // context unused, logSumExp as saved
+  Matrix dContext;
+  Matrix dq, dk, dv;
+  Matrix headMaskGradient;
+  const int32_t* groups = nullptr;  // [sequences] -> row of headMaskGradient, never descending
+};
+
+/// Backward of columnMask * activation(preActivation) at a sub-layer with masked units.
+/// dx = dy * columnMask * activation'(preActivation); maskGradient row groups[s] += sum over the rows of sequence s of
+/// dy * activation(preActivation). dx may alias dy, or be empty when only the mask gradient is wanted; maskGradient may
+/// be empty.
+struct ActivationBackwardArgs {
+  Matrix dy;
+  Matrix preActivation;
+  Activation activation = Activation::none;
+  const void* columnMask = nullptr;
+  const int32_t* offsets = nullptr;  // rows of each sequence, for maskGradient
+  int32_t sequences = 0;
+  Matrix dx;
+  Matrix maskGradient;              // [groups, cols]
+  const int32_t* groups = nullptr;  // [sequences] -> row of maskGradient, never descending
+};
+
+/// y[i] = x[rows[i]]. The one way rows are dropped: token dropping and a classifier's first tokens alike.
+struct GatherRowsArgs {
+  Matrix x;
+  const int32_t* rows = nullptr;
+  Matrix y;
+};
+
+/// y[rows[i]] += x[i]; the rows are distinct. The backward of gatherRows.
+struct ScatterAddRowsArgs {
+  Matrix x;
+  const int32_t* rows = nullptr;
+  Matrix y;
+};
+
+/// c (+)= a' b with a: [n, p], b: [n, q], c: [p, q] in f64, or in the backend's dtype. `accumulate` adds to c.
+/// Rows are summed in fixed-size chunks in the backend's dtype, chunks in c's dtype.
+struct TransposedProductArgs {
+  Matrix a, b, c;
+  bool accumulate = false;
+};
+
+/// c (+)= x' x, both triangles written; otherwise as TransposedProductArgs with a = b = x.
+struct GramArgs {
+  Matrix x, c;
+  bool accumulate = false;
+};
+
+/// sums[0, c] += sum of column c of x; squares[0, c] += sum of its squares. sums and squares: [1, cols] in f64;
+/// squares may be empty.
+struct ColumnSumsArgs {
+  Matrix x;
+  Matrix sums;
+  Matrix squares;
+};
+
+/// y = x - z element by element, less bias[c] when given. y may alias x or z.
+struct SubtractArgs {
+  Matrix x, z;
+  const void* bias = nullptr;
+  Matrix y;
+};
+
+enum class LossKind : int32_t { crossEntropy = 0, meanSquared = 1 };
+
+/// losses [sequences, 1] and the gradient of each sequence's own loss with respect to its logits. labels: int32 class
+/// indices for crossEntropy (validated by the caller), values in the backend's dtype for meanSquared (one logit).
+struct LossArgs {
+  LossKind kind = LossKind::crossEntropy;
+  Matrix logits;
+  const void* labels = nullptr;
+  Matrix losses;
+  Matrix dLogits;
+};
+
+}  // namespace espalier

@@ -1,0 +1,74 @@
+#include "model/batch.h"
+
+#include <algorithm>
+#include <numeric>
+#include <string>
+
+namespace espalier {
+namespace {
+
+// Tokens worked on at once: enough rows to feed the products, few enough for their activations to stay in cache.
+constexpr int32_t kMicroBatchTokens = 1024;
+
+void checkRange(const std::vector<int32_t>& values, int32_t limit, const char* what) {
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (values[i] < 0 || values[i] >= limit) {
+      throw Error(ErrorCode::invalidArgument, std::string(what) + " " + std::to_string(values[i]) + " at token " +
+                                                  std::to_string(i) + " is outside 0.." + std::to_string(limit - 1));
+    }
+  }
+}
+
+}  // namespace
+
+void checkBatch(const PackedBatch& batch, const ModelSpec& spec) {
+  require(batch.offsets.size() >= 2 && batch.offsets.front() == 0, "a batch needs offsets 0, ... and one sequence");
+  require(static_cast<size_t>(batch.offsets.back()) == batch.ids.size(),
+          "the last offset must be the number of tokens");
+  require(batch.tokenTypes.size() == batch.ids.size(), "a batch needs one token type per token");
+  for (size_t s = 0; s + 1 < batch.offsets.size(); ++s) {
+    const int64_t length = static_cast<int64_t>(batch.offsets[s + 1]) - batch.offsets[s];
+    if (length < 1 || length > spec.maxPositions) {
+      throw Error(ErrorCode::invalidArgument, "sequence " + std::to_string(s) + " has " + std::to_string(length) +
+                                                  " tokens; the model takes 1.." + std::to_string(spec.maxPositions));
+    }
+  }
+  checkRange(batch.ids, spec.vocabularySize, "token id");
+  checkRange(batch.tokenTypes, std::max(spec.tokenTypes, 1), "token type");
+}
+
+std::vector<MicroBatch> splitBatch(const PackedBatch& batch) {
+  std::vector<MicroBatch> parts;
+  for (int32_t s = 0; s < batch.sequences(); ++s) {
+    const int32_t length = batch.offsets[s + 1] - batch.offsets[s];
+    if (parts.empty() || parts.back().tokens + length > kMicroBatchTokens)
+      parts.push_back({s, 0, batch.offsets[s], 0, 0});
+    MicroBatch& part = parts.back();
+    ++part.sequences;
+    part.tokens += length;
+    part.longest = std::max(part.longest, length);
+  }
+  return parts;
+}
+
+DeviceBatch::DeviceBatch(Backend& backend, const PackedBatch& batch, const MicroBatch& part) : part_(part) {
+  const auto slice = [&](const std::vector<int32_t>& values) {
+    const auto begin = values.begin() + part.firstToken;
+    return backend.indices(std::vector<int32_t>(begin, begin + part.tokens));
+  };
+  ids_ = slice(batch.ids);
+  tokenTypes_ = slice(batch.tokenTypes);
+  std::vector<int32_t> offsets(batch.offsets.begin() + part.firstSequence,
+                               batch.offsets.begin() + part.firstSequence + part.sequences + 1);
+  for (int32_t& offset : offsets) offset -= part.firstToken;
+  std::vector<int32_t> positions(static_cast<size_t>(part.tokens));
+  for (int32_t s = 0; s < part.sequences; ++s) {
+    std::iota(positions.begin() + offsets[s], positions.begin() + offsets[s + 1], 0);
+  }
+  positions_ = backend.indices(positions);
+  offsets_ = backend.indices(offsets);
+  std::iota(offsets.begin(), offsets.end(), 0);
+  singleOffsets_ = backend.indices(offsets);
+}
+
+}  // namespace espalier

@@ -1,0 +1,144 @@
+#include "model/hidden_states.h"
+
+namespace espalier {
+namespace {
+
+/// The device side of SublayerStatistics.
+class Accumulator {
+ public:
+  Accumulator(Backend& backend, int64_t inputs, int64_t hidden)
+      : backend_(backend),
+        gram_(backend.tensor(inputs, inputs, DType::f64)),
+        cross_(backend.tensor(inputs, hidden, DType::f64)),
+        inputSums_(backend.tensor(1, inputs, DType::f64)),
+        targetSums_(backend.tensor(1, hidden, DType::f64)),
+        targetSquares_(backend.tensor(1, hidden, DType::f64)) {}
+
+  void add(const Matrix& inputs, const Matrix& targets) {
+    rows_ += inputs.rows;
+    backend_.columnSums({targets, targetSums_.view, targetSquares_.view});
+    if (inputs.cols == 0) return;
+    backend_.gram({inputs, gram_.view, true});
+    backend_.transposedProduct({inputs, targets, cross_.view, true});
+    backend_.columnSums({inputs, inputSums_.view, {}});
+  }
+
+  SublayerStatistics read() {
+    SublayerStatistics statistics;
+    statistics.rows = rows_;
+    statistics.gram = read(gram_);
+    statistics.cross = read(cross_);
+    statistics.inputSums = read(inputSums_);
+    statistics.targetSums = read(targetSums_);
+    for (double squares : read(targetSquares_)) statistics.targetSquares += squares;
+    return statistics;
+  }
+
+ private:
+  std::vector<double> read(const Tensor& tensor) {
+    std::vector<double> values(static_cast<size_t>(tensor.view.rows * tensor.view.cols));
+    backend_.read(tensor.view, values.data());
+    return values;
+  }
+
+  Backend& backend_;
+  int64_t rows_ = 0;
+  Tensor gram_, cross_, inputSums_, targetSums_, targetSquares_;
+};
+
+}  // namespace
+
+HiddenStates::HiddenStates(std::shared_ptr<const Model> model, const PackedBatch& batch, const CancelToken& cancel)
+    : model_(std::move(model)) {
+  checkBatch(batch, model_->spec());
+  sequences_ = batch.sequences();
+  tokens_ = batch.tokens();
+  parts_ = splitBatch(batch);
+  Backend& backend = model_->backend();
+  hidden_ = backend.tensor(tokens_, model_->spec().hiddenSize);
+  batches_.reserve(parts_.size());
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    cancel.check();
+    batches_.emplace_back(backend, batch, parts_[i]);
+    model_->embed(batches_[i], rows(hidden_, i));
+  }
+}
+
+void HiddenStates::advance(size_t layer, Sublayer sublayer, const CancelToken& cancel) {
+  checkPosition(layer, sublayer);
+  const Tensor next = successor(layer, sublayer);
+  const Model::WorkspaceLease workspace(*model_);
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    cancel.check();
+    (*workspace).reset();
+    const Layer run(*model_, layer, batches_[i], *workspace);
+    const Matrix hidden = rows(hidden_, i);
+    if (sublayer == Sublayer::attention) {
+      const Queries queries = run.firstTokensOnly() ? run.firstTokens(hidden) : run.allTokens(hidden);
+      run.normalize(sublayer, run.attentionSum(run.attentionContext(queries, hidden), queries.input), rows(next, i));
+    } else {
+      run.normalize(sublayer, run.ffnSum(run.ffnActivations(hidden), hidden), rows(next, i));
+    }
+  }
+  hidden_ = next;
+  ++position_;
+}
+
+SublayerStatistics HiddenStates::collect(HiddenStates& teacher, size_t layer, Sublayer sublayer,
+                                         const CancelToken& cancel) const {
+  checkPosition(layer, sublayer);
+  teacher.checkPosition(layer, sublayer);
+  require(tokens_ == teacher.tokens_ && sequences_ == teacher.sequences_, "teacher and student hold different batches");
+  require(&model_->backend() == &teacher.model_->backend(), "teacher and student must share an engine");
+  Backend& backend = model_->backend();
+  const bool attention = sublayer == Sublayer::attention;
+  const LayerWeights& weights = model_->layerWeights(layer);
+  const Linear& output = attention ? weights.attentionOutput : weights.ffnOut;
+  Accumulator accumulator(backend, output.weight.view.cols, output.weight.view.rows);
+  const Tensor next = teacher.successor(layer, sublayer);
+  const bool shrinks = next.view.rows != teacher.hidden_.view.rows;
+  const Model::WorkspaceLease workspace(*model_);
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    cancel.check();
+    (*workspace).reset();
+    const Layer student(*model_, layer, batches_[i], *workspace);
+    const Layer guide(*teacher.model_, layer, batches_[i], *workspace);
+    const Matrix hidden = rows(hidden_, i);
+    const Matrix guideHidden = teacher.rows(teacher.hidden_, i);
+    Matrix inputs, sum;
+    if (attention) {
+      inputs = student.attentionContext(student.allTokens(hidden), hidden);
+      sum = guide.attentionSum(guide.attentionContext(guide.allTokens(guideHidden), guideHidden), guideHidden);
+    } else {
+      inputs = student.ffnActivations(hidden);
+      sum = guide.ffnSum(guide.ffnActivations(guideHidden), guideHidden);
+    }
+    const Matrix targets = (*workspace).matrix(hidden.rows, hidden.cols);
+    backend.subtract({sum, hidden, output.bias.view.data, targets});
+    accumulator.add(inputs, targets);
+    guide.normalize(sublayer, sum, shrinks ? sum : teacher.rows(next, i));
+    if (shrinks) backend.gatherRows({sum, batches_[i].firstTokens(), teacher.rows(next, i)});
+  }
+  teacher.hidden_ = next;
+  ++teacher.position_;
+  return accumulator.read();
+}
+
+Tensor HiddenStates::successor(size_t layer, Sublayer sublayer) const {
+  const bool last = layer + 1 == model_->spec().layers.size();
+  if (!last || sublayer == Sublayer::ffn) return hidden_;
+  return model_->backend().tensor(sequences_, hidden_.view.cols);
+}
+
+Matrix HiddenStates::rows(const Tensor& states, size_t part) const {
+  const MicroBatch& range = parts_[part];
+  if (states.view.rows == tokens_) return states.view.rowRange(range.firstToken, range.tokens);
+  return states.view.rowRange(range.firstSequence, range.sequences);
+}
+
+void HiddenStates::checkPosition(size_t layer, Sublayer sublayer) const {
+  require(layer < model_->spec().layers.size(), "there is no such layer");
+  require(position_ == 2 * layer + (sublayer == Sublayer::ffn ? 1 : 0), "hidden states stand at another sub-layer");
+}
+
+}  // namespace espalier

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "model/layer.h"
+#include "model/model.h"
+
+namespace espalier {
+
+/// Sums over rows of a sub-layer's inputs x to its output projection and of the targets b: the teacher's
+/// pre-LayerNorm output less the student's residual input and bias. Row-major, in double.
+struct SublayerStatistics {
+  int64_t rows = 0;
+  std::vector<double> gram;        // [inputs, inputs] x'x
+  std::vector<double> cross;       // [inputs, hidden] x'b
+  std::vector<double> inputSums;   // [inputs]
+  std::vector<double> targetSums;  // [hidden]
+  double targetSquares = 0;
+};
+
+/// The hidden states of many sequences, taken through a model one sub-layer at a time: what layer-wise least squares
+/// needs. Memory: one [tokens, hidden] matrix, whatever the number of layers.
+class HiddenStates {
+ public:
+  /// The embeddings' output.
+  HiddenStates(std::shared_ptr<const Model> model, const PackedBatch& batch, const CancelToken& cancel);
+
+  size_t bytes() const { return hidden_.buffer->bytes(); }
+
+  /// Replaces the states by the sub-layer's output. After the last layer's attention only first tokens are left.
+  void advance(size_t layer, Sublayer sublayer, const CancelToken& cancel);
+
+  /// Statistics with these states as the student's, before it advances; the teacher's states advance. Both must hold
+  /// the same batch and stand before the same sub-layer.
+  SublayerStatistics collect(HiddenStates& teacher, size_t layer, Sublayer sublayer, const CancelToken& cancel) const;
+
+ private:
+  /// The states once `sublayer` of `layer` is passed: these ones again, or a smaller tensor for first tokens.
+  Tensor successor(size_t layer, Sublayer sublayer) const;
+  /// One part's rows of `states`, which has a row per token or per sequence.
+  Matrix rows(const Tensor& states, size_t part) const;
+  void checkPosition(size_t layer, Sublayer sublayer) const;
+
+  std::shared_ptr<const Model> model_;
+  std::vector<MicroBatch> parts_;
+  std::vector<DeviceBatch> batches_;
+  int64_t sequences_;
+  int64_t tokens_;
+  Tensor hidden_;
+  size_t position_ = 0;  // sub-layers passed
+};
+
+}  // namespace espalier

@@ -1,0 +1,243 @@
+#include "model/model.h"
+
+#include <cmath>
+
+#include "model/layer.h"
+#include "model/sequence_head.h"
+
+namespace espalier {
+namespace {
+
+/// Device copies of a Mask and the way to one layer's part of it.
+class DeviceMask {
+ public:
+  DeviceMask(Backend& backend, const ModelSpec& spec, const Mask* mask) {
+    if (mask == nullptr) return;
+    size_t heads = 0, neurons = 0;
+    for (const LayerShape& shape : spec.layers) {
+      heads_.push_back(slice(backend, mask->heads, heads, shape.heads));
+      neurons_.push_back(slice(backend, mask->neurons, neurons, shape.neurons));
+      heads += static_cast<size_t>(shape.heads);
+      neurons += static_cast<size_t>(shape.neurons);
+    }
+    require(mask->heads.size() == heads && mask->neurons.size() == neurons,
+            "a mask must have one value per head and neuron of the model");
+  }
+
+  LayerMask layer(size_t index) const {
+    if (heads_.empty()) return {};
+    return {heads_[index].view.data, neurons_[index].view.data};
+  }
+
+ private:
+  static Tensor slice(Backend& backend, const std::vector<float>& values, size_t first, int32_t count) {
+    require(first + static_cast<size_t>(count) <= values.size(),
+            "a mask must have one value per head and neuron of the model");
+    return backend.tensorFrom(1, count, values.data() + first);
+  }
+
+  std::vector<Tensor> heads_, neurons_;
+};
+
+void checkLabels(const Labels& labels, int32_t sequences, int32_t classes) {
+  const bool indices = labels.loss == LossKind::crossEntropy;
+  const size_t count = indices ? labels.classes.size() : labels.values.size();
+  require(count == static_cast<size_t>(sequences), "one label per sequence is needed");
+  require(indices || classes == 1, "meanSquared needs a model with one logit");
+  for (int32_t label : labels.classes) require(label >= 0 && label < classes, "a label is outside the model's classes");
+  for (float value : labels.values) require(std::isfinite(value), "a label is not a finite number");
+}
+
+int32_t checkGroups(const std::vector<int32_t>& groups, int32_t sequences) {
+  require(groups.size() == static_cast<size_t>(sequences), "one group per sequence is needed");
+  require(groups.front() == 0, "groups must start at 0");
+  for (size_t s = 1; s < groups.size(); ++s) {
+    require(groups[s] == groups[s - 1] || groups[s] == groups[s - 1] + 1, "groups must ascend by steps of 0 or 1");
+  }
+  return groups.back() + 1;
+}
+
+void requireFinite(const std::vector<float>& logits) {
+  for (float value : logits) {
+    if (!std::isfinite(value))
+      throw Error(ErrorCode::nonFinite, "the model computed a logit that is not a finite number");
+  }
+}
+
+std::vector<int32_t> slice(const std::vector<int32_t>& values, const MicroBatch& part) {
+  const auto begin = values.begin() + part.firstSequence;
+  return {begin, begin + part.sequences};
+}
+
+/// The labels of one micro-batch on the device; keep() holds what `data` points to.
+class DeviceLabels {
+ public:
+  DeviceLabels(Backend& backend, const Labels& labels, const MicroBatch& part) {
+    if (labels.loss == LossKind::crossEntropy) {
+      classes_ = backend.indices(slice(labels.classes, part));
+    } else {
+      values_ = backend.tensorFrom(1, part.sequences, labels.values.data() + part.firstSequence);
+    }
+  }
+  const void* data() const { return classes_ ? classes_->data() : values_.view.data; }
+
+ private:
+  std::shared_ptr<Buffer> classes_;
+  Tensor values_;
+};
+
+std::vector<float> readAll(Backend& backend, const Tensor& tensor) { return readTensor(backend, tensor).values; }
+
+}  // namespace
+
+Model::Model(std::shared_ptr<Backend> backend, ModelSpec spec, Weights weights, Mode mode)
+    : backend_(std::move(backend)), spec_(std::move(spec)), weights_(std::move(weights)), mode_(mode) {
+  for (const LayerWeights& layer : weights_.layers) layers_.push_back(packLayer(*backend_, layer, mode));
+  pooler_ = packLinear(*backend_, weights_.pooler, mode);
+  classifier_ = packLinear(*backend_, weights_.classifier, mode);
+}
+
+size_t Model::bytes() const {
+  size_t bytes = packedBytes(pooler_) + packedBytes(classifier_);
+  for (const PackedLayer& layer : layers_) bytes += packedBytes(layer);
+  Weights copy = weights_;  // shares the tensors; slots want mutable access
+  for (const WeightSlot& slot : weightSlots(copy, spec_)) bytes += slot.tensor->buffer->bytes();
+  return bytes;
+}
+
+void Model::embed(const DeviceBatch& batch, const Matrix& hidden) const {
+  EmbedArgs args;
+  args.ids = batch.ids();
+  args.positions = batch.positions();
+  args.word = weights_.word.view;
+  args.position = weights_.position.view;
+  if (spec_.tokenTypes > 0) {
+    args.tokenTypes = batch.tokenTypes();
+    args.tokenType = weights_.tokenType.view;
+  }
+  args.gamma = weights_.embeddingNorm.gamma.view.data;
+  args.beta = weights_.embeddingNorm.beta.view.data;
+  args.epsilon = spec_.layerNormEpsilon;
+  args.y = hidden;
+  backend_->embed(args);
+}
+
+std::vector<float> Model::forward(const PackedBatch& batch, const Mask* mask, const CancelToken& cancel) const {
+  checkBatch(batch, spec_);
+  const DeviceMask deviceMask(*backend_, spec_, mask);
+  const Tensor logits = backend_->tensor(batch.sequences(), spec_.labels);
+  const WorkspaceLease workspace(*this);
+  for (const MicroBatch& part : splitBatch(batch)) {
+    (*workspace).reset();
+    const DeviceBatch rows(*backend_, batch, part);
+    Matrix hidden = (*workspace).matrix(rows.tokens(), spec_.hiddenSize);
+    embed(rows, hidden);
+    for (size_t l = 0; l < layers_.size(); ++l) {
+      cancel.check();
+      hidden = Layer(*this, l, rows, *workspace, deviceMask.layer(l)).forward(hidden);
+    }
+    const Matrix computed = SequenceHead(*this, *workspace).forward(hidden);
+    backend_->gatherRows({computed, rows.singleOffsets(), logits.view.rowRange(part.firstSequence, part.sequences)});
+  }
+  std::vector<float> result = readAll(*backend_, logits);
+  requireFinite(result);
+  return result;
+}
+
+MaskGradients Model::maskGradients(const PackedBatch& batch, const Labels& labels, const std::vector<int32_t>& groups,
+                                   const Mask* mask, const CancelToken& cancel) const {
+  require(mode_ == Mode::gradients, "mask gradients need a model opened for gradients");
+  checkBatch(batch, spec_);
+  checkLabels(labels, batch.sequences(), spec_.labels);
+  const int32_t groupCount = checkGroups(groups, batch.sequences());
+  int64_t allHeads = 0, allNeurons = 0;
+  for (const LayerShape& shape : spec_.layers) {
+    allHeads += shape.heads;
+    allNeurons += shape.neurons;
+  }
+  const DeviceMask deviceMask(*backend_, spec_, mask);
+  const Tensor losses = backend_->tensor(batch.sequences(), 1);
+  const Tensor heads = backend_->tensor(groupCount, allHeads);
+  const Tensor neurons = backend_->tensor(groupCount, allNeurons);
+  const WorkspaceLease workspace(*this);
+  for (const MicroBatch& part : splitBatch(batch)) {
+    (*workspace).reset();
+    const DeviceBatch rows(*backend_, batch, part);
+    const auto partGroups = backend_->indices(slice(groups, part));
+    const DeviceLabels partLabels(*backend_, labels, part);
+    Matrix hidden = (*workspace).matrix(rows.tokens(), spec_.hiddenSize);
+    embed(rows, hidden);
+    std::vector<LayerTrace> traces(layers_.size());
+    for (size_t l = 0; l < layers_.size(); ++l) {
+      cancel.check();
+      hidden = Layer(*this, l, rows, *workspace, deviceMask.layer(l), &traces[l]).forward(hidden);
+    }
+    SequenceHead head(*this, *workspace);
+    Matrix gradient = head.backward(head.forward(hidden), labels.loss, partLabels.data(),
+                                    losses.view.rowRange(part.firstSequence, part.sequences));
+    int64_t headColumn = allHeads, neuronColumn = allNeurons;
+    for (size_t l = layers_.size(); l-- > 0;) {
+      cancel.check();
+      const LayerShape& shape = spec_.layers[l];
+      headColumn -= shape.heads;
+      neuronColumn -= shape.neurons;
+      gradient =
+          Layer(*this, l, rows, *workspace, deviceMask.layer(l), &traces[l])
+              .backward(gradient, static_cast<const int32_t*>(partGroups->data()),
+                        heads.view.columns(headColumn, shape.heads), neurons.view.columns(neuronColumn, shape.neurons));
+    }
+  }
+  MaskGradients result{readAll(*backend_, losses), readAll(*backend_, heads), readAll(*backend_, neurons)};
+  requireFinite(result.losses);
+  return result;
+}
+
+std::unique_ptr<Model> Model::select(const KeptUnits& kept, Mode mode) const {
+  ModelSpec spec = spec_;
+  Weights weights = selectUnits(*backend_, weights_, spec, kept);
+  return std::make_unique<Model>(backend_, std::move(spec), std::move(weights), mode);
+}
+
+void Model::scaleUnits(size_t layer, Sublayer sublayer, const std::vector<double>& scales) {
+  require(layer < layers_.size(), "there is no such layer");
+  const bool attention = sublayer == Sublayer::attention;
+  const int64_t unitSize = attention ? spec_.headSize : 1;
+  Linear& output = attention ? weights_.layers[layer].attentionOutput : weights_.layers[layer].ffnOut;
+  HostTensor host = readTensor(*backend_, output.weight);
+  require(static_cast<int64_t>(scales.size()) * unitSize == host.cols, "one scale per head or neuron is needed");
+  for (double scale : scales) require(std::isfinite(scale), "a scale is not a finite number");
+  for (int64_t row = 0; row < host.rows; ++row) {
+    float* values = host.values.data() + row * host.cols;
+    for (int64_t column = 0; column < host.cols; ++column) {
+      values[column] = static_cast<float>(values[column] * scales[static_cast<size_t>(column / unitSize)]);
+    }
+  }
+  output.weight = backend_->tensorFrom(host.rows, host.cols, host.values.data());
+  PackedLayer& packed = layers_[layer];
+  (attention ? packed.attentionOutput : packed.ffnOut) = packLinear(*backend_, output, mode_);
+}
+
+HostTensor Model::weight(const std::string& role) const {
+  Weights copy = weights_;
+  for (const WeightSlot& slot : weightSlots(copy, spec_)) {
+    if (slot.role == role) return readTensor(*backend_, *slot.tensor);
+  }
+  throw Error(ErrorCode::invalidArgument, "the model has no weight " + role);
+}
+
+Model::WorkspaceLease::WorkspaceLease(const Model& model) : model_(model) {
+  const std::lock_guard<std::mutex> lock(model.mutex_);
+  if (model.idle_.empty()) {
+    workspace_ = std::make_unique<Workspace>(*model.backend_);
+  } else {
+    workspace_ = std::move(model.idle_.back());
+    model.idle_.pop_back();
+  }
+}
+
+Model::WorkspaceLease::~WorkspaceLease() {
+  const std::lock_guard<std::mutex> lock(model_.mutex_);
+  model_.idle_.push_back(std::move(workspace_));
+}
+
+}  // namespace espalier

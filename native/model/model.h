@@ -1,0 +1,96 @@
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "core/cancel.h"
+#include "model/batch.h"
+#include "model/packing.h"
+#include "model/spec.h"
+#include "model/weights.h"
+#include "model/workspace.h"
+
+namespace espalier {
+
+/// The two halves of a layer, in order.
+enum class Sublayer { attention, ffn };
+
+/// Gradients of the summed losses of each group's sequences, row-major.
+struct MaskGradients {
+  std::vector<float> losses;   // [sequences]
+  std::vector<float> heads;    // [groups, all heads]
+  std::vector<float> neurons;  // [groups, all neurons]
+};
+
+/// Labels of a batch: class indices for crossEntropy, values for meanSquared.
+struct Labels {
+  LossKind loss = LossKind::crossEntropy;
+  std::vector<int32_t> classes;
+  std::vector<float> values;
+};
+
+/// Weights loaded on one Backend. Const members may run on several threads at once; scaleUnits() may not run beside
+/// anything else on the same model.
+class Model {
+ public:
+  Model(std::shared_ptr<Backend> backend, ModelSpec spec, Weights weights, Mode mode);
+
+  const ModelSpec& spec() const { return spec_; }
+  Mode mode() const { return mode_; }
+  Backend& backend() const { return *backend_; }
+  const PackedLayer& layer(size_t index) const { return layers_[index]; }
+  const LayerWeights& layerWeights(size_t index) const { return weights_.layers[index]; }
+  const Weights& weights() const { return weights_; }
+  /// Bytes of weights and packings; tensors shared with other models are counted in each.
+  size_t bytes() const;
+
+  /// Logits [sequences, labels]. `mask` may be null. Throws nonFinite when a logit is NaN or infinite.
+  std::vector<float> forward(const PackedBatch& batch, const Mask* mask, const CancelToken& cancel) const;
+
+  /// Kwon et al. 2022, section 3.2: the gradient of the loss with respect to every mask entry, summed over the
+  /// sequences of each group. groups: [sequences], ascending from 0. Needs mode gradients.
+  MaskGradients maskGradients(const PackedBatch& batch, const Labels& labels, const std::vector<int32_t>& groups,
+                              const Mask* mask, const CancelToken& cancel) const;
+
+  /// The smaller model of the kept units.
+  std::unique_ptr<Model> select(const KeptUnits& kept, Mode mode) const;
+
+  /// Folds one scale a head or neuron into the output projection of a sub-layer.
+  void scaleUnits(size_t layer, Sublayer sublayer, const std::vector<double>& scales);
+
+  /// The master values of one role.
+  HostTensor weight(const std::string& role) const;
+
+  /// Hidden states of the embeddings: hidden [tokens, hiddenSize] is written.
+  void embed(const DeviceBatch& batch, const Matrix& hidden) const;
+
+  /// Scratch for one run; give it back by destroying the lease.
+  class WorkspaceLease {
+   public:
+    explicit WorkspaceLease(const Model& model);
+    ~WorkspaceLease();
+    WorkspaceLease(const WorkspaceLease&) = delete;
+    WorkspaceLease& operator=(const WorkspaceLease&) = delete;
+    Workspace& operator*() const { return *workspace_; }
+
+   private:
+    const Model& model_;
+    std::unique_ptr<Workspace> workspace_;
+  };
+
+ private:
+  std::shared_ptr<Backend> backend_;
+  ModelSpec spec_;
+  Weights weights_;
+  Mode mode_;
+  std::vector<PackedLayer> layers_;
+  PackedLinear pooler_, classifier_;
+  mutable std::mutex mutex_;
+  mutable std::vector<std::unique_ptr<Workspace>> idle_;
+
+  friend class SequenceHead;
+};
+
+}  // namespace espalier

@@ -1,0 +1,47 @@
+#include "model/packing.h"
+
+namespace espalier {
+namespace {
+
+/// One linear map whose outputs are those of `a`, then those of `b`.
+Linear stack(Backend& backend, const Linear& a, const Linear& b) {
+  const auto join = [&](const Tensor& first, const Tensor& second, bool vector) {
+    HostTensor joined = readTensor(backend, first);
+    const HostTensor tail = readTensor(backend, second);
+    joined.values.insert(joined.values.end(), tail.values.begin(), tail.values.end());
+    (vector ? joined.cols : joined.rows) *= 2;
+    return backend.tensorFrom(joined.rows, joined.cols, joined.values.data());
+  };
+  return {join(a.weight, b.weight, false), join(a.bias, b.bias, true)};
+}
+
+}  // namespace
+
+PackedLinear packLinear(Backend& backend, const Linear& linear, Mode mode) {
+  PackedLinear packed;
+  packed.forward = backend.pack(linear.weight.view, false);
+  if (mode == Mode::gradients) packed.backward = backend.pack(linear.weight.view, true);
+  packed.bias = linear.bias;
+  return packed;
+}
+
+PackedLayer packLayer(Backend& backend, const LayerWeights& layer, Mode mode) {
+  return {packLinear(backend, layer.query, mode), packLinear(backend, stack(backend, layer.key, layer.value), mode),
+          packLinear(backend, layer.attentionOutput, mode), packLinear(backend, layer.ffnIn, mode),
+          packLinear(backend, layer.ffnOut, mode)};
+}
+
+size_t packedBytes(const PackedLinear& linear) {
+  return linear.forward->bytes() + (linear.backward ? linear.backward->bytes() : 0);
+}
+
+size_t packedBytes(const PackedLayer& layer) {
+  size_t bytes = 0;
+  for (const PackedLinear* linear :
+       {&layer.query, &layer.keyValue, &layer.attentionOutput, &layer.ffnIn, &layer.ffnOut}) {
+    bytes += packedBytes(*linear);
+  }
+  return bytes;
+}
+
+}  // namespace espalier

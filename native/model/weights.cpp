@@ -1,0 +1,139 @@
+#include "model/weights.h"
+
+#include <algorithm>
+
+namespace espalier {
+namespace {
+
+/// Rows or columns of every unit in `kept`, `unitSize` apiece.
+std::vector<int64_t> expandUnits(const std::vector<int32_t>& kept, int64_t unitSize) {
+  std::vector<int64_t> indices;
+  indices.reserve(kept.size() * static_cast<size_t>(unitSize));
+  for (int64_t unit : kept) {
+    for (int64_t i = 0; i < unitSize; ++i) indices.push_back(unit * unitSize + i);
+  }
+  return indices;
+}
+
+Tensor upload(Backend& backend, const HostTensor& host) {
+  return backend.tensorFrom(host.rows, host.cols, host.values.data());
+}
+
+Tensor keepRows(Backend& backend, const Tensor& tensor, const std::vector<int64_t>& rows) {
+  const HostTensor from = readTensor(backend, tensor);
+  HostTensor to{static_cast<int64_t>(rows.size()), from.cols, {}};
+  to.values.reserve(rows.size() * static_cast<size_t>(from.cols));
+  for (int64_t row : rows) {
+    const auto begin = from.values.begin() + row * from.cols;
+    to.values.insert(to.values.end(), begin, begin + from.cols);
+  }
+  return upload(backend, to);
+}
+
+Tensor keepColumns(Backend& backend, const Tensor& tensor, const std::vector<int64_t>& columns) {
+  const HostTensor from = readTensor(backend, tensor);
+  HostTensor to{from.rows, static_cast<int64_t>(columns.size()), {}};
+  to.values.reserve(columns.size() * static_cast<size_t>(from.rows));
+  for (int64_t row = 0; row < from.rows; ++row) {
+    for (int64_t column : columns) to.values.push_back(from.values[row * from.cols + column]);
+  }
+  return upload(backend, to);
+}
+
+/// Keeps outputs of a linear map: rows of its weight, entries of its bias.
+void keepOutputs(Backend& backend, Linear& linear, const std::vector<int64_t>& outputs) {
+  linear.weight = keepRows(backend, linear.weight, outputs);
+  linear.bias = keepColumns(backend, linear.bias, outputs);
+}
+
+void checkKept(const std::vector<int32_t>& kept, int32_t units) {
+  for (size_t i = 0; i < kept.size(); ++i) {
+    require(kept[i] >= 0 && kept[i] < units, "a kept unit does not exist");
+    require(i == 0 || kept[i] > kept[i - 1], "kept units must ascend");
+  }
+}
+
+}  // namespace
+
+std::vector<WeightSlot> weightSlots(Weights& weights, const ModelSpec& spec) {
+  const int64_t hidden = spec.hiddenSize;
+  std::vector<WeightSlot> slots;
+  const auto linear = [&](const std::string& role, Linear& map, int64_t outputs, int64_t inputs) {
+    slots.push_back({role + ".weight", &map.weight, outputs, inputs});
+    slots.push_back({role + ".bias", &map.bias, 1, outputs});
+  };
+  const auto norm = [&](const std::string& role, Norm& map) {
+    slots.push_back({role + ".weight", &map.gamma, 1, hidden});
+    slots.push_back({role + ".bias", &map.beta, 1, hidden});
+  };
+  slots.push_back({"embeddings.word", &weights.word, spec.vocabularySize, hidden});
+  slots.push_back({"embeddings.position", &weights.position, spec.maxPositions, hidden});
+  if (spec.tokenTypes > 0) slots.push_back({"embeddings.tokenType", &weights.tokenType, spec.tokenTypes, hidden});
+  norm("embeddings.norm", weights.embeddingNorm);
+  weights.layers.resize(spec.layers.size());
+  for (size_t l = 0; l < spec.layers.size(); ++l) {
+    const std::string prefix = "layers." + std::to_string(l);
+    const int64_t width = static_cast<int64_t>(spec.layers[l].heads) * spec.headSize;
+    const int64_t neurons = spec.layers[l].neurons;
+    LayerWeights& layer = weights.layers[l];
+    linear(prefix + ".attention.query", layer.query, width, hidden);
+    linear(prefix + ".attention.key", layer.key, width, hidden);
+    linear(prefix + ".attention.value", layer.value, width, hidden);
+    linear(prefix + ".attention.output", layer.attentionOutput, hidden, width);
+    norm(prefix + ".attention.norm", layer.attentionNorm);
+    linear(prefix + ".ffn.in", layer.ffnIn, neurons, hidden);
+    linear(prefix + ".ffn.out", layer.ffnOut, hidden, neurons);
+    norm(prefix + ".ffn.norm", layer.ffnNorm);
+  }
+  linear("pooler", weights.pooler, hidden, hidden);
+  linear("classifier", weights.classifier, spec.labels, hidden);
+  return slots;
+}
+
+Weights loadWeights(Backend& backend, const ModelSpec& spec,
+                    const std::function<std::vector<float>(const std::string& role)>& provide) {
+  Weights weights;
+  for (const WeightSlot& slot : weightSlots(weights, spec)) {
+    const std::vector<float> values = provide(slot.role);
+    if (static_cast<int64_t>(values.size()) != slot.rows * slot.cols) {
+      throw Error(ErrorCode::invalidArgument, "the weight " + slot.role + " has " + std::to_string(values.size()) +
+                                                  " elements instead of " + std::to_string(slot.rows) + " x " +
+                                                  std::to_string(slot.cols));
+    }
+    *slot.tensor = backend.tensorFrom(slot.rows, slot.cols, values.data());
+  }
+  return weights;
+}
+
+HostTensor readTensor(Backend& backend, const Tensor& tensor) {
+  HostTensor host{tensor.view.rows, tensor.view.cols, {}};
+  host.values.resize(static_cast<size_t>(host.rows * host.cols));
+  backend.read(tensor.view, host.values.data());
+  return host;
+}
+
+Weights selectUnits(Backend& backend, const Weights& weights, ModelSpec& spec, const KeptUnits& kept) {
+  require(kept.heads.size() == spec.layers.size() && kept.neurons.size() == spec.layers.size(),
+          "kept units must be given for every layer");
+  Weights smaller = weights;
+  for (size_t l = 0; l < spec.layers.size(); ++l) {
+    LayerWeights& layer = smaller.layers[l];
+    LayerShape& shape = spec.layers[l];
+    checkKept(kept.heads[l], shape.heads);
+    checkKept(kept.neurons[l], shape.neurons);
+    if (static_cast<int32_t>(kept.heads[l].size()) < shape.heads) {
+      const std::vector<int64_t> columns = expandUnits(kept.heads[l], spec.headSize);
+      for (Linear* projection : {&layer.query, &layer.key, &layer.value}) keepOutputs(backend, *projection, columns);
+      layer.attentionOutput.weight = keepColumns(backend, layer.attentionOutput.weight, columns);
+    }
+    if (static_cast<int32_t>(kept.neurons[l].size()) < shape.neurons) {
+      const std::vector<int64_t> columns = expandUnits(kept.neurons[l], 1);
+      keepOutputs(backend, layer.ffnIn, columns);
+      layer.ffnOut.weight = keepColumns(backend, layer.ffnOut.weight, columns);
+    }
+    shape = {static_cast<int32_t>(kept.heads[l].size()), static_cast<int32_t>(kept.neurons[l].size())};
+  }
+  return smaller;
+}
+
+}  // namespace espalier

@@ -1,0 +1,164 @@
+/**
+ * The one typed description of the native addon. Everything else in src/ reaches native code through the classes beside
+ * this file; the shapes here mirror binding/.
+ */
+
+/** Element types of tensors as stored and as exchanged with native code. */
+export type DType = 'f32' | 'f16' | 'bf16';
+
+/** What an encoder looks like, whatever family it came from. */
+export interface ModelSpec {
+  hiddenSize: number;
+  headSize: number;
+  vocabularySize: number;
+  maxPositions: number;
+  /** 0 where the family has none. */
+  tokenTypes: number;
+  layerNormEpsilon: number;
+  activation: 'gelu' | 'gelu_new' | 'relu';
+  layers: LayerShape[];
+  /** Logits of the classification or regression head. */
+  labels: number;
+}
+
+/** Units one layer has; a pruned layer has fewer, possibly none. */
+export interface LayerShape {
+  heads: number;
+  neurons: number;
+}
+
+/** A tensor's raw little-endian bytes. */
+export interface TensorData {
+  dtype: DType;
+  shape: number[];
+  data: Uint8Array;
+}
+
+/** Token ids of several sequences without padding; sequence s owns offsets[s] .. offsets[s + 1] - 1. */
+export interface PackedBatch {
+  ids: Int32Array;
+  tokenTypes: Int32Array;
+  offsets: Int32Array;
+}
+
+/** One float a head and one a neuron, layers one after another. */
+export interface Mask {
+  heads: Float32Array;
+  neurons: Float32Array;
+}
+
+/** Indices of the units to keep, ascending, per layer. */
+export interface KeptUnits {
+  heads: number[][];
+  neurons: number[][];
+}
+
+export type LossKind = 'crossEntropy' | 'meanSquared';
+export type Sublayer = 'attention' | 'ffn';
+/** What a Model is opened for: `gradients` also packs transposed weights. */
+export type Mode = 'inference' | 'gradients';
+
+/** Gradients of the summed loss of each group's sequences. */
+export interface MaskGradients {
+  /** [sequences] */
+  losses: Float32Array;
+  /** [groups, all heads] */
+  heads: Float32Array;
+  /** [groups, all neurons] */
+  neurons: Float32Array;
+}
+
+/**
+ * Sums over rows (tokens) of a sub-layer's inputs x to its output projection and of the targets b that the projection
+ * should reach (pre-LayerNorm output of the teacher, less the student's residual input and bias).
+ */
+export interface SublayerStatistics {
+  rows: number;
+  /** [inputs, inputs] x'x */
+  gram: Float64Array;
+  /** [inputs, hidden] x'b */
+  cross: Float64Array;
+  /** [inputs] */
+  inputSums: Float64Array;
+  /** [hidden] */
+  targetSums: Float64Array;
+  /** sum of b squared */
+  targetSquares: number;
+}
+
+/** Least-squares system of one scale per unit: matrix [units, units] and right-hand side [units]. */
+export interface ScaleSystem {
+  matrix: Float64Array;
+  rhs: Float64Array;
+}
+
+export interface DeviceReport {
+  name: string;
+  available: boolean;
+  /** The instruction set or device when available, what is missing otherwise. */
+  detail: string;
+}
+
+export interface NativeCancelToken {
+  cancel(): void;
+}
+
+export interface NativeModel {
+  readonly spec: ModelSpec;
+  /** Bytes of weights and packings held. */
+  readonly bytes: number;
+  forward(batch: PackedBatch, mask: Mask | null, cancel: NativeCancelToken): Promise<Float32Array>;
+  maskGradients(
+    batch: PackedBatch,
+    labels: Int32Array | Float32Array,
+    loss: LossKind,
+    groups: Int32Array,
+    mask: Mask | null,
+    cancel: NativeCancelToken,
+  ): Promise<MaskGradients>;
+  select(kept: KeptUnits, mode: Mode): Promise<NativeModel>;
+  scaleUnits(layer: number, sublayer: Sublayer, scales: Float64Array): Promise<void>;
+  weight(role: string, dtype: DType): Promise<TensorData>;
+  embed(batch: PackedBatch, cancel: NativeCancelToken): Promise<NativeHiddenStates>;
+  dispose(): void;
+}
+
+export interface NativeHiddenStates {
+  readonly bytes: number;
+  advance(layer: number, sublayer: Sublayer, cancel: NativeCancelToken): Promise<void>;
+  collect(
+    teacher: NativeHiddenStates,
+    layer: number,
+    sublayer: Sublayer,
+    cancel: NativeCancelToken,
+  ): Promise<SublayerStatistics>;
+  dispose(): void;
+}
+
+export interface NativeEngine {
+  readonly device: string;
+  readonly detail: string;
+  readonly threads: number;
+  createModel(spec: ModelSpec, weights: Record<string, TensorData>, mode: Mode): Promise<NativeModel>;
+  dispose(): void;
+}
+
+export interface Addon {
+  Engine: new (device: string, threads: number) => NativeEngine;
+  CancelToken: new () => NativeCancelToken;
+  availableThreads(): number;
+  devices(): DeviceReport[];
+  /**
+   * The system of `unitSize` consecutive inputs sharing one scale; `weight` is the output projection [hidden, inputs].
+   * With `ones`, a last unknown multiplies a column of ones.
+   */
+  scaleSystem(
+    statistics: SublayerStatistics,
+    weight: Float32Array,
+    unitSize: number,
+    ones: boolean,
+    threads: number,
+  ): Promise<ScaleSystem>;
+  /** z of (M^2 + 1) z = M r: the damped solution of M z = r that LSMR with damp 1 converges to. */
+  solveFiltered(system: ScaleSystem, threads: number): Promise<Float64Array>;
+}

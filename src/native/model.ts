@@ -1,0 +1,110 @@
+import type {
+  DType,
+  KeptUnits,
+  LossKind,
+  Mask,
+  MaskGradients,
+  Mode,
+  ModelSpec,
+  NativeModel,
+  PackedBatch,
+  Sublayer,
+  TensorData,
+} from './addon.js';
+import { type CallOptions, call, callAsync, callCancellable } from './call.js';
+import type { Engine } from './engine.js';
+import { HiddenStates } from './hidden-states.js';
+
+/** Options of a forward or backward run. */
+export interface RunOptions extends CallOptions {
+  /** Multiplies heads and neurons; all ones when left out. */
+  mask?: Mask | undefined;
+}
+
+/** Weights loaded on one engine. Calls may run at the same time, except scaleUnits(). */
+export class Model {
+  readonly spec: ModelSpec;
+
+  private constructor(
+    readonly engine: Engine,
+    private readonly native: NativeModel,
+  ) {
+    this.spec = native.spec;
+  }
+
+  /**
+   * @param weights by role, as `readCheckpoint` gives them
+   * @throws EspalierError ERR_INVALID_ARGUMENT when a weight is missing or has the wrong shape, ERR_OUT_OF_MEMORY
+   */
+  static async create(
+    engine: Engine,
+    spec: ModelSpec,
+    weights: ReadonlyMap<string, TensorData>,
+    mode: Mode,
+  ): Promise<Model> {
+    const native = await callAsync(() => engine.native.createModel(spec, Object.fromEntries(weights), mode));
+    return new Model(engine, native);
+  }
+
+  /** Bytes of weights and packings held; tensors shared with other models are counted in each. */
+  get bytes(): number {
+    return this.native.bytes;
+  }
+
+  /**
+   * Logits [sequences, labels], row by row.
+   *
+   * @throws EspalierError ERR_INVALID_ARGUMENT on ids or lengths the model does not know, ERR_NON_FINITE, ERR_CANCELLED
+   */
+  forward(batch: PackedBatch, options: RunOptions = {}): Promise<Float32Array> {
+    return callCancellable(options.signal, (cancel) => this.native.forward(batch, options.mask ?? null, cancel));
+  }
+
+  /**
+   * Gradients of the loss with respect to every mask entry, summed over the sequences of each group (Kwon et al. 2022,
+   * section 3.2). Needs a model in mode `gradients`.
+   *
+   * @param labels Int32Array of classes for crossEntropy, Float32Array of values for meanSquared
+   * @param groups group of each sequence: 0, ascending by steps of 0 or 1; one group a sequence gives them per sample
+   */
+  maskGradients(
+    batch: PackedBatch,
+    labels: Int32Array | Float32Array,
+    loss: LossKind,
+    groups: Int32Array,
+    options: RunOptions = {},
+  ): Promise<MaskGradients> {
+    return callCancellable(options.signal, (cancel) =>
+      this.native.maskGradients(batch, labels, loss, groups, options.mask ?? null, cancel),
+    );
+  }
+
+  /** The physically smaller model of the kept units; it shares what is unchanged. */
+  async select(kept: KeptUnits, mode: Mode): Promise<Model> {
+    return new Model(this.engine, await callAsync(() => this.native.select(kept, mode)));
+  }
+
+  /** Folds one scale a head or neuron into a sub-layer's output projection. */
+  scaleUnits(layer: number, sublayer: Sublayer, scales: Float64Array): Promise<void> {
+    return callAsync(() => this.native.scaleUnits(layer, sublayer, scales));
+  }
+
+  /** The values of one role, [rows, columns] (vectors have one row), in the dtype asked for. */
+  weight(role: string, dtype: DType): Promise<TensorData> {
+    return callAsync(() => this.native.weight(role, dtype));
+  }
+
+  /** Hidden states after the embeddings, to be taken through the layers one sub-layer at a time. */
+  async embed(batch: PackedBatch, options: CallOptions = {}): Promise<HiddenStates> {
+    return new HiddenStates(await callCancellable(options.signal, (cancel) => this.native.embed(batch, cancel)));
+  }
+
+  /** Frees the memory once running calls are done; later calls throw. */
+  dispose(): void {
+    call(() => this.native.dispose());
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
