@@ -1,0 +1,166 @@
+#include "backend/backend.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "backend/arguments.h"
+
+namespace espalier {
+
+namespace {
+
+const BackendTable* findTable(const std::string& name) {
+  for (const BackendTable* table : {cpuBackendTable(), referenceBackendTable()}) {
+    if (name == table->name) return table;
+  }
+  throw Error(ErrorCode::invalidArgument, "there is no backend '" + name + "'; choose cpu or reference");
+}
+
+/// Elements from a view's first to its last, gaps between the rows included.
+int64_t span(const Matrix& view) { return (view.rows - 1) * view.stride + view.cols; }
+
+bool isEmpty(const Matrix& view) { return view.rows == 0 || view.cols == 0; }
+
+/// Copies rows x cols elements, converting each to the target's type.
+template <typename From, typename To>
+void convertRows(const From* from, int64_t fromStride, To* to, int64_t toStride, int64_t rows, int64_t cols) {
+  for (int64_t r = 0; r < rows; ++r) {
+    std::transform(from + r * fromStride, from + r * fromStride + cols, to + r * toStride,
+                   [](From value) { return static_cast<To>(value); });
+  }
+}
+
+template <typename Stored, typename T>
+void readAs(const BackendTable& table, BackendState* state, const Matrix& view, T* values) {
+  std::vector<Stored> stored(static_cast<size_t>(span(view)));
+  check(table.copyOut(state, stored.data(), view.data, stored.size() * sizeof(Stored)));
+  convertRows(stored.data(), view.stride, values, view.cols, view.rows, view.cols);
+}
+
+template <typename T>
+void readView(const BackendTable& table, BackendState* state, const Matrix& view, T* values) {
+  const bool isDouble = view.dtype == DType::f64;
+  Arguments("read", DType::f32).shape({"view", view}, view.rows, view.cols, isDouble ? DType::f64 : DType::f32);
+  if (isEmpty(view)) return;
+  isDouble ? readAs<double>(table, state, view, values) : readAs<float>(table, state, view, values);
+}
+
+/// Fills the gaps between the rows with zeros.
+template <typename Stored, typename T>
+void writeAs(const BackendTable& table, BackendState* state, const T* values, const Matrix& view) {
+  std::vector<Stored> stored(static_cast<size_t>(span(view)));
+  convertRows(values, view.cols, stored.data(), view.stride, view.rows, view.cols);
+  check(table.copyIn(state, view.data, stored.data(), stored.size() * sizeof(Stored)));
+}
+
+template <typename T>
+void writeView(const BackendTable& table, BackendState* state, const T* values, const Matrix& view) {
+  if (isEmpty(view)) return;
+  view.dtype == DType::f64 ? writeAs<double>(table, state, values, view) : writeAs<float>(table, state, values, view);
+}
+
+}  // namespace
+
+void check(const Status& status) {
+  if (status.code != ErrorCode::ok) throw Error(status.code, status.message ? status.message : "a backend failed");
+}
+
+Buffer::Buffer(std::shared_ptr<Backend> backend, size_t bytes) : backend_(std::move(backend)), bytes_(bytes) {
+  // At least one byte: an empty matrix still needs an address, null means "not given".
+  const size_t allocated = std::max<size_t>(bytes, 1);
+  check(backend_->table_->allocate(backend_->state_, allocated, &data_));
+  const Status status = backend_->table_->fillZero(backend_->state_, data_, allocated);
+  if (status.code != ErrorCode::ok) {
+    backend_->table_->release(backend_->state_, data_);
+    check(status);
+  }
+}
+
+Buffer::~Buffer() { backend_->table_->release(backend_->state_, data_); }
+
+Weight::Weight(std::shared_ptr<Backend> backend, const PackArgs& args)
+    : backend_(std::move(backend)),
+      outputs_(args.transposed ? args.weight.cols : args.weight.rows),
+      inputs_(args.transposed ? args.weight.rows : args.weight.cols) {
+  Arguments("pack", backend_->dtype()).shape({"weight", args.weight}, args.weight.rows, args.weight.cols);
+  check(backend_->table_->packWeight(backend_->state_, &args, &packed_));
+}
+
+Weight::~Weight() { backend_->table_->releaseWeight(backend_->state_, packed_); }
+
+size_t Weight::bytes() const { return backend_->table_->packedBytes(packed_); }
+
+std::shared_ptr<Backend> Backend::open(const std::string& name, const BackendOptions& options) {
+  const BackendTable* table = findTable(name);
+  if (table->abi != kBackendAbi) {
+    throw Error(ErrorCode::noDevice, "the backend '" + name + "' was built for another version of espalier");
+  }
+  if (options.threads < 1) throw Error(ErrorCode::invalidArgument, "threads must be at least 1");
+  if (options.device < 0) throw Error(ErrorCode::invalidArgument, "device must not be negative");
+  check(table->probe());
+  return std::shared_ptr<Backend>(new Backend(table, options));
+}
+
+Backend::Backend(const BackendTable* table, const BackendOptions& options) : table_(table), options_(options) {
+  check(table_->open(&options_, &state_));
+}
+
+Backend::~Backend() { table_->close(state_); }
+
+int64_t Backend::stride(int64_t cols) const {
+  const int64_t alignment = table_->columnAlignment;
+  return std::max<int64_t>(1, (cols + alignment - 1) / alignment * alignment);
+}
+
+Tensor Backend::tensor(int64_t rows, int64_t cols, DType dtype) {
+  const Arguments arguments("tensor", dtype);
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max() / 64;  // bytes, alignment included, stay countable
+  arguments.require(rows >= 0 && cols >= 0, "rows and columns must not be negative");
+  arguments.require(cols <= kMost, "too many columns");
+  const int64_t padded = stride(cols);
+  arguments.require(rows <= kMost / padded, "too many elements");
+  auto buffer = std::make_shared<Buffer>(shared_from_this(), static_cast<size_t>(rows * padded) * dtypeBytes(dtype));
+  const Matrix view{buffer->data(), dtype, rows, cols, padded};
+  return {std::move(buffer), view};
+}
+
+Tensor Backend::tensorFrom(int64_t rows, int64_t cols, const float* values) {
+  Tensor result = tensor(rows, cols);
+  writeView(*table_, state_, values, result.view);
+  return result;
+}
+
+Tensor Backend::tensorFrom(int64_t rows, int64_t cols, const double* values, DType dtype) {
+  Tensor result = tensor(rows, cols, dtype);
+  writeView(*table_, state_, values, result.view);
+  return result;
+}
+
+void Backend::read(const Matrix& view, float* values) { readView(*table_, state_, view, values); }
+
+void Backend::read(const Matrix& view, double* values) { readView(*table_, state_, view, values); }
+
+std::shared_ptr<Buffer> Backend::indices(const std::vector<int32_t>& values) {
+  auto buffer = std::make_shared<Buffer>(shared_from_this(), values.size() * sizeof(int32_t));
+  if (!values.empty()) check(table_->copyIn(state_, buffer->data(), values.data(), buffer->bytes()));
+  return buffer;
+}
+
+void Backend::fillZero(const Matrix& view) {
+  Arguments("fillZero", view.dtype).shape({"view", view}, view.rows, view.cols);
+  if (isEmpty(view)) return;
+  const size_t rowBytes = static_cast<size_t>(view.cols) * dtypeBytes(view.dtype);
+  if (view.stride == view.cols) {
+    check(table_->fillZero(state_, view.data, static_cast<size_t>(view.rows) * rowBytes));
+    return;
+  }
+  for (int64_t r = 0; r < view.rows; ++r) {
+    check(table_->fillZero(state_, view.rowRange(r, 1).data, rowBytes));
+  }
+}
+
+std::shared_ptr<Weight> Backend::pack(const Matrix& weight, bool transposed) {
+  return std::make_shared<Weight>(shared_from_this(), PackArgs{weight, transposed});
+}
+
+}  // namespace espalier

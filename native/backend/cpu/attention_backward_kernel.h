@@ -1,0 +1,107 @@
+#pragma once
+
+#include "backend/cpu/kernels.h"
+#include "backend/cpu/simd_math.h"
+#include "backend/cpu/tile_product.h"
+
+namespace espalier {
+namespace {
+
+/// With P = softmax(scale * q k') and D = dContext v' before the mask, all transposed (a row a key, a lane a query):
+/// recomputes P from logSumExp into `weights` and returns delta_i = sum_j P_ij D_ij, which is dContext_i . (unmasked
+/// context)_i, in `deltas`.
+inline void weightsAndDeltas(int keys, int lanes, float scale, const float* logSumExp, Rows weights,
+                             ConstRows weightGradients, float* deltas) {
+  const Vec scales = Vec::broadcast(scale);
+  for (int lane = 0; lane < lanes; lane += Vec::kWidth) {
+    const Vec shift = Vec::zero() - Vec::load(logSumExp + lane);
+    Vec delta = Vec::zero();
+    for (int j = 0; j < keys; ++j) {
+      float* weight = weights.data + j * weights.stride + lane;
+      const Vec probability = exp(fma(Vec::load(weight), scales, shift));
+      probability.store(weight);
+      delta = fma(probability, Vec::load(weightGradients.data + j * weightGradients.stride + lane), delta);
+    }
+    delta.store(deltas + lane);
+  }
+}
+
+/// The softmax's backward: gradients[j][i] = P_ij * (D_ij - delta_i), in place.
+inline void scoreGradients(int keys, int lanes, ConstRows weights, const float* deltas, Rows gradients) {
+  for (int j = 0; j < keys; ++j) {
+    const float* weight = weights.data + j * weights.stride;
+    float* gradient = gradients.data + j * gradients.stride;
+    for (int lane = 0; lane < lanes; lane += Vec::kWidth) {
+      (Vec::load(weight + lane) * (Vec::load(gradient + lane) - Vec::load(deltas + lane))).store(gradient + lane);
+    }
+  }
+}
+
+inline void clear(int rows, Rows values) {
+  for (int64_t i = 0; i < rows * values.stride; i += Vec::kWidth) Vec::zero().store(values.data + i);
+}
+
+inline void writeHead(int rows, int headSize, ConstRows from, float factor, Rows to) {
+  for (int i = 0; i < rows; ++i) {
+    writeHeadRow(from.data + i * from.stride, factor, headSize, to.data + i * to.stride);
+  }
+}
+
+/// One block of queries after another; the gradients of k and v gather in scratch over the blocks.
+void attentionBackwardKernel(const AttentionBackwardKernelArgs& args, float* scratch) {
+  const int keys = args.keys, headSize = args.headSize, padded = args.headStride;
+  const bool flows = args.dq.data != nullptr;
+  Scratch memory{scratch};
+  const Rows queriesTransposed = memory.rows(headSize, kScoreStride);
+  const Rows gradientsTransposed = memory.rows(headSize, kScoreStride);
+  const Rows weights = memory.rows(keys, kScoreStride);
+  const Rows scores = memory.rows(keys, kScoreStride);
+  const Rows queries = memory.rows(kQueryBlock, padded);
+  const Rows gradients = memory.rows(kQueryBlock, padded);
+  const Rows dq = memory.rows(kQueryBlock, padded);
+  const Rows keyRows = memory.rows(keys, padded);
+  const Rows dk = memory.rows(keys, padded);
+  const Rows dv = memory.rows(keys, padded);
+  float logSumExp[kQueryBlock], deltas[kQueryBlock];
+  if (flows) {
+    copyHead(keys, headSize, args.k, keyRows);
+    clear(keys, dk);
+    clear(keys, dv);
+  }
+
+  Vec maskGradient = Vec::zero();
+  for (int first = 0; first < args.queries; first += kQueryBlock) {
+    const int count = args.queries - first < kQueryBlock ? args.queries - first : kQueryBlock;
+    const int lanes = (count + Vec::kWidth - 1) / Vec::kWidth * Vec::kWidth;
+    const ConstRows q = {args.q.data + first * args.q.stride, args.q.stride};
+    const ConstRows dContext = {args.dContext.data + first * args.dContext.stride, args.dContext.stride};
+    for (int i = 0; i < lanes; ++i) {
+      logSumExp[i] = i < count ? args.logSumExp.data[(first + i) * args.logSumExp.stride] : 0.0f;
+    }
+
+    transposeHead(count, lanes, headSize, q, queriesTransposed);
+    transposeHead(count, lanes, headSize, dContext, gradientsTransposed);
+    product<Left::rows>(keys, lanes, headSize, args.k, constant(queriesTransposed), weights);
+    product<Left::rows>(keys, lanes, headSize, args.v, constant(gradientsTransposed), scores);
+    weightsAndDeltas(keys, lanes, args.scale, logSumExp, weights, constant(scores), deltas);
+    for (int lane = 0; lane < lanes; lane += Vec::kWidth) maskGradient = maskGradient + Vec::load(deltas + lane);
+    if (!flows) continue;
+
+    copyHead(count, headSize, dContext, gradients);
+    product<Left::rows>(keys, padded, count, constant(weights), constant(gradients), dv, true);
+    scoreGradients(keys, lanes, constant(weights), deltas, scores);
+    copyHead(count, headSize, q, queries);
+    product<Left::rows>(keys, padded, count, constant(scores), constant(queries), dk, true);
+    product<Left::columns>(count, padded, keys, constant(scores), constant(keyRows), dq);
+    writeHead(count, headSize, constant(dq), args.headMask * args.scale,
+              {args.dq.data + first * args.dq.stride, args.dq.stride});
+  }
+  if (flows) {
+    writeHead(keys, headSize, constant(dk), args.headMask * args.scale, args.dk);
+    writeHead(keys, headSize, constant(dv), args.headMask, args.dv);
+  }
+  if (args.headMaskGradient != nullptr) *args.headMaskGradient = sum(maskGradient);
+}
+
+}  // namespace
+}  // namespace espalier

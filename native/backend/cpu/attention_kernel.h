@@ -1,0 +1,63 @@
+#pragma once
+
+#include <math.h>
+
+#include "backend/cpu/kernels.h"
+#include "backend/cpu/simd_math.h"
+#include "backend/cpu/tile_product.h"
+
+namespace espalier {
+namespace {
+
+/// scores[j][i] = exp(scale * (scores[j][i] - the maximum of column i)); sums[i] adds column i up, maxima[i] is the
+/// maximum times scale.
+inline void softmaxColumns(int keys, int lanes, float scale, Rows scores, float* maxima, float* sums) {
+  const Vec scales = Vec::broadcast(scale);
+  for (int lane = 0; lane < lanes; lane += Vec::kWidth) {
+    float* column = scores.data + lane;
+    Vec maximum = Vec::load(column);
+    for (int j = 1; j < keys; ++j) maximum = max(maximum, Vec::load(column + j * scores.stride));
+    maximum = maximum * scales;
+    Vec total = Vec::zero();
+    for (int j = 0; j < keys; ++j) {
+      const Vec weight = exp(fma(Vec::load(column + j * scores.stride), scales, Vec::zero() - maximum));
+      weight.store(column + j * scores.stride);
+      total = total + weight;
+    }
+    maximum.store(maxima + lane);
+    total.store(sums + lane);
+  }
+}
+
+/// Scores are kept transposed, a row a key and a lane a query: the softmax runs down the rows without any horizontal
+/// step, K and V are used as they lie, and only the block of queries is transposed.
+void attentionKernel(const AttentionKernelArgs& args, float* scratch) {
+  Scratch memory{scratch};
+  const Rows queries = memory.rows(args.headSize, kScoreStride);
+  const Rows scores = memory.rows(args.keys, kScoreStride);
+  const Rows values = memory.rows(args.keys, args.headStride);
+  const Rows context = memory.rows(kQueryBlock, args.headStride);
+  float maxima[kQueryBlock], sums[kQueryBlock];
+
+  const int lanes = (args.queries + Vec::kWidth - 1) / Vec::kWidth * Vec::kWidth;
+  transposeHead(args.queries, lanes, args.headSize, args.q, queries);
+  for (int key = 0; key < args.keys; key += kTileRows) {
+    const int count = args.keys - key < kTileRows ? args.keys - key : kTileRows;
+    const int next = args.keys - key - count < kTileRows ? args.keys - key - count : kTileRows;
+    prefetchHead(next, args.headSize, {args.k.data + (key + count) * args.k.stride, args.k.stride});
+    prefetchHead(count, args.headSize, {args.v.data + key * args.v.stride, args.v.stride});
+    product<Left::rows>(count, lanes, args.headSize, {args.k.data + key * args.k.stride, args.k.stride}, constant(queries), {scores.data + key * scores.stride, scores.stride});
+  }
+  softmaxColumns(args.keys, lanes, args.scale, scores, maxima, sums);
+  copyHead(args.keys, args.headSize, args.v, values);
+  product<Left::columns>(args.queries, args.headStride, args.keys, constant(scores), constant(values), context);
+
+  for (int i = 0; i < args.queries; ++i) {
+    writeHeadRow(context.data + i * context.stride, args.headMask / sums[i], args.headSize,
+                 args.context.data + i * args.context.stride);
+    if (args.logSumExp.data != nullptr) args.logSumExp.data[i * args.logSumExp.stride] = maxima[i] + logf(sums[i]);
+  }
+}
+
+}  // namespace
+}  // namespace espalier

@@ -1,0 +1,137 @@
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <new>
+#include <string>
+
+#include "backend/cpu/gemm.h"
+#include "backend/cpu/isa.h"
+#include "backend/cpu/operations.h"
+#include "backend/table.h"
+
+namespace espalier::cpu {
+namespace {
+
+constexpr size_t kAlignment = 64;  // bytes, a cache line and the widest vector
+
+struct State {
+  int threads;
+  std::string description;
+};
+
+State& stateOf(BackendState* state) { return *reinterpret_cast<State*>(state); }
+
+/// Keeps an exception's message until this thread's next failure.
+Status failure(ErrorCode code, const char* message) {
+  thread_local std::string kept;
+  kept = message;
+  return {code, kept.c_str()};
+}
+
+/// Runs body(); what it throws becomes the Status, as nothing thrown may cross the table.
+template <typename Body>
+Status guarded(const Body& body) {
+  try {
+    body();
+    return {};
+  } catch (const Error& error) {
+    return failure(error.code(), error.what());
+  } catch (const std::bad_alloc&) {
+    return {ErrorCode::outOfMemory, "the cpu backend ran out of memory"};
+  } catch (const std::exception& error) {
+    return failure(ErrorCode::internal, error.what());
+  }
+}
+
+/// The table's entry of one operation.
+template <typename Args, void (*operation)(const Args&, int threads)>
+Status run(BackendState* state, const Args* args) {
+  return guarded([&] { operation(*args, stateOf(state).threads); });
+}
+
+Status probe() {
+  return guarded([] { activeIsa(); });
+}
+
+Status open(const BackendOptions* options, BackendState** state) {
+  return guarded([&] {
+    if (options->dtype != DType::f32) throw Error(ErrorCode::unsupported, "the cpu backend computes in f32 only");
+    require(options->threads >= 1, "the cpu backend needs at least one thread");
+    auto* opened = new State{options->threads, isaName(activeIsa())};
+    *state = reinterpret_cast<BackendState*>(opened);
+  });
+}
+
+void close(BackendState* state) { delete &stateOf(state); }
+
+const char* describe(BackendState* state) { return stateOf(state).description.c_str(); }
+
+Status allocate(BackendState*, size_t bytes, void** data) {
+  *data = ::operator new (bytes, std::align_val_t{kAlignment}, std::nothrow);
+  if (*data != nullptr) return {};
+  return failure(ErrorCode::outOfMemory, ("out of memory: " + std::to_string(bytes) + " bytes were asked for").c_str());
+}
+
+void release(BackendState*, void* data) { ::operator delete (data, std::align_val_t{kAlignment}); }
+
+Status copy(BackendState*, void* to, const void* from, size_t bytes) {
+  std::memcpy(to, from, bytes);
+  return {};
+}
+
+Status fillZero(BackendState*, void* data, size_t bytes) {
+  std::memset(data, 0, bytes);
+  return {};
+}
+
+Status pack(BackendState*, const PackArgs* args, PackedWeight** packed) {
+  return guarded([&] { *packed = packWeight(*args); });
+}
+
+void releasePacked(BackendState*, PackedWeight* packed) { releaseWeight(packed); }
+
+BackendTable makeTable() {
+  BackendTable table{};
+  table.abi = kBackendAbi;
+  table.name = "cpu";
+  table.columnAlignment = 16;
+  table.probe = probe;
+  table.open = open;
+  table.close = close;
+  table.describe = describe;
+  table.allocate = allocate;
+  table.release = release;
+  table.copyIn = copy;
+  table.copyOut = copy;
+  table.fillZero = fillZero;
+  table.packWeight = pack;
+  table.releaseWeight = releasePacked;
+  table.packedBytes = packedBytes;
+  table.linear = run<LinearArgs, linear>;
+  table.embed = run<EmbedArgs, embed>;
+  table.layerNorm = run<LayerNormArgs, layerNorm>;
+  table.layerNormBackward = run<LayerNormBackwardArgs, layerNormBackward>;
+  table.attention = run<AttentionArgs, attention>;
+  table.attentionBackward = run<AttentionBackwardArgs, attentionBackward>;
+  table.activationBackward = run<ActivationBackwardArgs, activationBackward>;
+  table.gatherRows = run<GatherRowsArgs, gatherRows>;
+  table.scatterAddRows = run<ScatterAddRowsArgs, scatterAddRows>;
+  table.transposedProduct = run<TransposedProductArgs, transposedProduct>;
+  table.gram = run<GramArgs, gram>;
+  table.columnSums = run<ColumnSumsArgs, columnSums>;
+  table.subtract = run<SubtractArgs, subtract>;
+  table.loss = run<LossArgs, loss>;
+  return table;
+}
+
+}  // namespace
+}  // namespace espalier::cpu
+
+namespace espalier {
+
+const BackendTable* cpuBackendTable() {
+  static const BackendTable table = cpu::makeTable();
+  return &table;
+}
+
+}  // namespace espalier

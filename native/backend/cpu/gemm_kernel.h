@@ -1,0 +1,175 @@
+#pragma once
+
+// Included once per instruction set: everything below is compiled anew for each, in anonymous namespaces.
+
+#include "backend/cpu/gemm_kernels.h"
+#include "backend/cpu/simd_math.h"
+#include "backend/cpu/simd_rows.h"
+
+namespace espalier {
+namespace {
+
+using cpu::PanelEpilogue;
+using cpu::PanelLayout;
+using cpu::PanelProduct;
+
+// The sums, one row of b and one element of a fill the registers.
+constexpr int kTileVectors = 2;
+constexpr int kTileRows = Vec::kRegisters == 32 ? 14 : 6;
+constexpr int kTileCols = kTileVectors * Vec::kWidth;
+constexpr int kTileSize = kTileRows * kTileCols;
+/// A panel of b takes half to two thirds of a first-level cache.
+constexpr int kDepth = Vec::kRegisters == 32 ? 256 : 384;
+
+inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/// Keeps compilers from turning one broadcast into a load in each product that uses it: loads would be the bottleneck.
+inline Vec broadcastOnce(float value) {
+  Vec result = Vec::broadcast(value);
+#if defined(__x86_64__)
+  asm("" : "+x"(result.lanes));
+#endif
+  return result;
+}
+
+struct TileOperands {
+  int64_t depth;
+  const float* a;
+  const float* b;
+};
+
+/// tile (+)= a b: the sum over this block of k in registers, one multiply-add a k, then added to what the tile holds.
+template <PanelLayout kLayout, int kRows>
+void multiplyTile(const TileOperands& operands, bool accumulate, float* tile) {
+  constexpr int kRowStep = kLayout == PanelLayout::byRow ? kDepth : 1;
+  constexpr int kDepthStep = kLayout == PanelLayout::byRow ? 1 : kTileRows;
+  const float* a = operands.a;
+  const float* b = operands.b;
+  Vec sums[kRows][kTileVectors];
+#pragma GCC unroll 16
+  for (int row = 0; row < kRows; ++row) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kTileVectors; ++v) sums[row][v] = Vec::zero();
+  }
+#pragma GCC unroll 4
+  for (int64_t k = 0; k < operands.depth; ++k) {
+    Vec right[kTileVectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < kTileVectors; ++v) right[v] = Vec::load(b + v * Vec::kWidth);
+#pragma GCC unroll 16
+    for (int row = 0; row < kRows; ++row) {
+      const Vec left = broadcastOnce(a[row * kRowStep]);
+#pragma GCC unroll 4
+      for (int v = 0; v < kTileVectors; ++v) sums[row][v] = fma(left, right[v], sums[row][v]);
+    }
+    a += kDepthStep;
+    b += kTileCols;
+  }
+#pragma GCC unroll 16
+  for (int row = 0; row < kRows; ++row) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kTileVectors; ++v) {
+      float* to = tile + row * kTileCols + v * Vec::kWidth;
+      const Vec sum = sums[row][v];
+      (accumulate ? Vec::load(to) + sum : sum).store(to);
+    }
+  }
+}
+
+/// Tiles of any height up to kTileRows: each element's sum is the same whatever the height.
+template <PanelLayout kLayout, int kRows = kTileRows>
+inline void multiplyTileOf(int64_t rows, const TileOperands& operands, bool accumulate, float* tile) {
+  if constexpr (kRows > 1) {
+    if (rows < kRows) return multiplyTileOf<kLayout, kRows - 1>(rows, operands, accumulate, tile);
+  }
+  multiplyTile<kLayout, kRows>(operands, accumulate, tile);
+}
+
+void addToSums(const float* tile, int64_t count, bool accumulate, double* sums) {
+  for (int64_t i = 0; i < count; ++i) sums[i] = (accumulate ? sums[i] : 0.0) + static_cast<double>(tile[i]);
+}
+
+inline Vec identity(Vec x) { return x; }
+
+template <Vec (*kActivation)(Vec)>
+void finishTile(const float* tile, int64_t firstRow, int64_t rows, const PanelEpilogue& epilogue) {
+  forEachVector(epilogue.cols, [&](int64_t col, int lanes) {
+    const Vec bias = epilogue.bias == nullptr ? Vec::zero() : loadLanes(epilogue.bias + col, lanes);
+    const Vec mask = epilogue.columnMask == nullptr ? Vec::broadcast(1.0f) : loadLanes(epilogue.columnMask + col, lanes);
+    for (int64_t row = 0; row < rows; ++row) {
+      const int64_t place = firstRow + row;
+      Vec value = Vec::load(tile + row * kTileCols + col) + bias;
+      if (epilogue.preActivation != nullptr) {
+        storeLanes(value, epilogue.preActivation + place * epilogue.preActivationStride + col, lanes);
+      }
+      value = kActivation(value) * mask;
+      if (epilogue.residual != nullptr) {
+        value = value + loadLanes(epilogue.residual + place * epilogue.residualStride + col, lanes);
+      }
+      storeLanes(value, epilogue.y + place * epilogue.yStride + col, lanes);
+    }
+  });
+}
+
+void finishTile(const float* tile, int64_t firstRow, int64_t rows, const PanelEpilogue& epilogue) {
+  switch (epilogue.activation) {
+    case Activation::none:
+      return finishTile<identity>(tile, firstRow, rows, epilogue);
+    case Activation::gelu:
+      return finishTile<gelu>(tile, firstRow, rows, epilogue);
+    case Activation::geluTanh:
+      return finishTile<geluTanh>(tile, firstRow, rows, epilogue);
+    case Activation::relu:
+      return finishTile<relu>(tile, firstRow, rows, epilogue);
+    case Activation::tanh:
+      return finishTile<tanh>(tile, firstRow, rows, epilogue);
+  }
+}
+
+template <PanelLayout kLayout>
+void multiplyPanel(const PanelProduct& product) {
+  alignas(64) float chunk[kTileSize];
+  constexpr int64_t kSpan = kTileRows;
+  const int64_t panelSize = kTileRows * (kLayout == PanelLayout::byRow ? kDepth : product.depth);
+  TileOperands operands{product.depth, product.a, product.b};
+  for (int64_t row = 0; row < product.rows; row += kSpan, operands.a += panelSize) {
+    const int64_t rows = smaller(kSpan, product.rows - row);
+    const int64_t place = row * kTileCols;
+    if (product.sums != nullptr) {
+      multiplyTileOf<kLayout>(rows, operands, false, chunk);
+      addToSums(chunk, rows * kTileCols, product.accumulate, product.sums + place);
+      continue;
+    }
+    // A product of one block of k needs no memory between the blocks.
+    float* tile = product.tiles == nullptr ? chunk : product.tiles + place;
+    multiplyTileOf<kLayout>(rows, operands, product.accumulate, tile);
+    if (product.epilogue != nullptr) finishTile(tile, row, rows, *product.epilogue);
+  }
+}
+
+void multiply(const PanelProduct& product) {
+  if (product.layout == PanelLayout::byRow) {
+    multiplyPanel<PanelLayout::byRow>(product);
+  } else {
+    multiplyPanel<PanelLayout::byDepth>(product);
+  }
+}
+
+template <int kWidth>
+void packByDepth(const float* from, int64_t stride, int64_t count, int64_t depth, float* to) {
+  for (int64_t k = 0; k < depth; ++k, from += stride, to += kWidth) {
+    int64_t col = 0;
+    float* panel = to;
+    for (; col + kWidth <= count; col += kWidth, panel += kWidth * depth) {
+      __builtin_memcpy(panel, from + col, kWidth * sizeof(float));
+    }
+    if (col == count) continue;
+    for (int i = 0; i < kWidth; ++i) panel[i] = col + i < count ? from[col + i] : 0.0f;
+  }
+}
+
+constexpr cpu::GemmKernels kGemmKernels = {kTileRows,           kTileCols, kDepth, multiply, packByDepth<kTileRows>,
+                                           packByDepth<kTileCols>};
+
+}  // namespace
+}  // namespace espalier

@@ -1,0 +1,63 @@
+#pragma once
+
+// What the matrix products ask of an instruction set. Plain pointers and numbers: the files compiled for an instruction
+// set must not instantiate inline functions of shared headers.
+//
+// A product c = a b is cut into tiles of `rows` x `cols` elements that fit the registers, and k into blocks of at most
+// `depth`, summed in registers. A block of a is packed into panels of `rows` rows, one of b into panels of `cols`
+// columns. The tiles of one panel of b lie one after another, each rows * cols floats.
+
+#include <stdint.h>
+
+#include "backend/ops.h"
+
+namespace espalier::cpu {
+
+/// A panel of a or b in memory: byDepth holds, for each k, the elements of its rows (or columns); byRow holds, for each
+/// of its rows, `depth` elements, of which the block's k are the first.
+enum class PanelLayout { byDepth, byRow };
+
+/// What becomes of a panel's columns of a finished product; every pointer is at the first row and column of the panel.
+struct PanelEpilogue {
+  int64_t cols;  // of the panel that exist
+  const float* bias;
+  float* preActivation;
+  int64_t preActivationStride;
+  Activation activation;
+  const float* columnMask;
+  const float* residual;
+  int64_t residualStride;
+  float* y;
+  int64_t yStride;
+};
+
+/// One block of k of a block of a times one panel of b.
+struct PanelProduct {
+  PanelLayout layout;  // of a
+  int64_t rows;
+  int64_t depth;
+  const float* a;
+  const float* b;
+  bool accumulate;                // to what earlier blocks of k left in tiles or sums
+  float* tiles;                   // where the sum goes, unless one of the next two is given
+  double* sums;                   // laid out as tiles
+  const PanelEpilogue* epilogue;  // takes the sum, after that of `tiles` when accumulating
+};
+
+struct GemmKernels {
+  int rows, cols, depth;
+  void (*multiply)(const PanelProduct&);
+  /// Packs `depth` rows of `count` floats, `stride` apart, into byDepth panels of `rows` (a) or `cols` (b) columns. The
+  /// last panel is filled up with zeros.
+  void (*packA)(const float* from, int64_t stride, int64_t count, int64_t depth, float* to);
+  void (*packB)(const float* from, int64_t stride, int64_t count, int64_t depth, float* to);
+};
+
+/// The table of activeIsa().
+const GemmKernels& gemmKernels();
+
+const GemmKernels* portableGemmKernels();
+const GemmKernels* avx2GemmKernels();    // x86-64 only
+const GemmKernels* avx512GemmKernels();  // x86-64 only
+
+}  // namespace espalier::cpu

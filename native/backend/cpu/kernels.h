@@ -1,0 +1,91 @@
+#pragma once
+
+// The vectorised inner parts of the operations, one table per instruction set. Arguments are plain pointers: the files
+// compiled for an instruction set must not instantiate inline functions of shared headers.
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "backend/ops.h"
+
+namespace espalier {
+
+/// Rows of floats, `stride` apart.
+struct ConstRows {
+  const float* data = nullptr;
+  int64_t stride = 0;
+};
+struct Rows {
+  float* data = nullptr;
+  int64_t stride = 0;
+};
+
+struct LayerNormKernelArgs {
+  int64_t rows, cols;
+  ConstRows x;
+  const float* gamma;
+  const float* beta;
+  float epsilon;
+  Rows y;
+  Rows statistics;  // data may be null
+};
+
+struct LayerNormBackwardKernelArgs {
+  int64_t rows, cols;
+  ConstRows dy, x, statistics;
+  const float* gamma;
+  Rows dx;
+};
+
+/// A block of columns of the rows of one sequence; pointers are at its first element.
+struct ActivationBackwardKernelArgs {
+  int64_t rows, cols;
+  Activation activation;
+  ConstRows dy, preActivation;
+  const float* columnMask;  // may be null
+  Rows dx;                  // data may be null
+  float* maskSums;          // [cols], overwritten; may be null
+};
+
+/// Queries an attention kernel works on at once, and the floats between the rows of its blocks: an odd number of cache
+/// lines, so that a column of a block does not fall into few sets of the cache.
+constexpr int kQueryBlock = 64;
+constexpr int kScoreStride = kQueryBlock + 16;
+
+/// One head of one sequence for at most kQueryBlock of its queries; pointers are at the head's first column.
+struct AttentionKernelArgs {
+  int queries, keys, headSize;
+  int headStride;  // of a head's rows in scratch: at least headSize, a multiple of every vector width
+  ConstRows q, k, v;
+  float scale, headMask;
+  Rows context;
+  Rows logSumExp;  // a column; data may be null
+};
+
+/// One head of one sequence with all its queries.
+struct AttentionBackwardKernelArgs {
+  int queries, keys, headSize;
+  int headStride;  // of a head's rows in scratch: at least headSize, a multiple of every vector width
+  ConstRows q, k, v, dContext;
+  ConstRows logSumExp;  // a column
+  float scale, headMask;
+  Rows dq, dk, dv;          // data null together: only the mask's gradient
+  float* headMaskGradient;  // one float, overwritten; may be null
+};
+
+struct CpuKernels {
+  void (*layerNorm)(const LayerNormKernelArgs&);
+  void (*layerNormBackward)(const LayerNormBackwardKernelArgs&);
+  void (*activationBackward)(const ActivationBackwardKernelArgs&);
+  void (*attention)(const AttentionKernelArgs&, float* scratch);
+  void (*attentionBackward)(const AttentionBackwardKernelArgs&, float* scratch);
+};
+
+/// The table of activeIsa().
+const CpuKernels& cpuKernels();
+
+const CpuKernels* portableKernels();
+const CpuKernels* avx2Kernels();    // x86-64 only
+const CpuKernels* avx512Kernels();  // x86-64 only
+
+}  // namespace espalier

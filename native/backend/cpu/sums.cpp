@@ -1,0 +1,42 @@
+#include "backend/cpu/operations.h"
+#include "backend/cpu/split.h"
+
+namespace espalier::cpu {
+namespace {
+
+/// Columns a thread takes at a time: their running sums stay in the cache while it walks down all rows.
+constexpr int64_t kColumns = 64;
+
+}  // namespace
+
+void columnSums(const ColumnSumsArgs& args, int threads) {
+  forEachChunk(threads, args.x.cols, kColumns, [&](int64_t first, int64_t cols) {
+    double sums[kColumns] = {}, squares[kColumns] = {};
+    for (int64_t row = 0; row < args.x.rows; ++row) {
+      const float* x = args.x.row<float>(row) + first;
+      for (int64_t col = 0; col < cols; ++col) {
+        const double value = x[col];
+        sums[col] += value;
+        squares[col] += value * value;
+      }
+    }
+    for (int64_t col = 0; col < cols; ++col) {
+      args.sums.row<double>(0)[first + col] += sums[col];
+      if (args.squares) args.squares.row<double>(0)[first + col] += squares[col];
+    }
+  });
+}
+
+void subtract(const SubtractArgs& args, int threads) {
+  const float* bias = floats(args.bias);
+  forEachChunk(threads, args.x.rows, rowsPerChunk(args.x.cols), [&](int64_t first, int64_t rows) {
+    for (int64_t row = first; row < first + rows; ++row) {
+      const float* x = args.x.row<float>(row);
+      const float* z = args.z.row<float>(row);
+      float* y = args.y.row<float>(row);
+      for (int64_t col = 0; col < args.x.cols; ++col) y[col] = x[col] - z[col] - (bias ? bias[col] : 0.0f);
+    }
+  });
+}
+
+}  // namespace espalier::cpu

@@ -1,0 +1,231 @@
+// The operations of Backend: what ops.h asks of the arguments is checked here, once for every backend.
+
+#include <cmath>
+
+#include "backend/arguments.h"
+#include "backend/backend.h"
+
+namespace espalier {
+
+namespace {
+
+void requireEpsilon(const Arguments& arguments, double epsilon) {
+  arguments.require(std::isfinite(epsilon) && epsilon >= 0, "epsilon must be finite and not negative");
+}
+
+void requireLayerNormVectors(const Arguments& arguments, const void* gamma, const void* beta) {
+  arguments.require(gamma != nullptr, "gamma is missing");
+  arguments.require(beta != nullptr, "beta is missing");
+}
+
+/// What attention() and its backward ask alike.
+void requireAttentionInputs(const Arguments& arguments, const AttentionArgs& args) {
+  arguments.require(args.heads >= 0, "heads must not be negative");
+  arguments.require(args.headSize > 0, "headSize must be positive");
+  arguments.require(args.sequences >= 0, "sequences must not be negative");
+  arguments.require(args.longest >= 0, "longest must not be negative");
+  arguments.require(std::isfinite(args.scale), "scale must be finite");
+  arguments.require(args.sequences == 0 || (args.offsets && args.queryOffsets), "offsets or queryOffsets is missing");
+  arguments.require(args.k.rows <= int64_t{args.longest} * args.sequences,
+                    "k has more rows than `sequences` sequences of `longest` tokens");
+  const int64_t width = int64_t{args.heads} * args.headSize;
+  arguments.shape({"q", args.q}, args.q.rows, width);
+  arguments.shape({"k", args.k}, args.k.rows, width);
+  arguments.shape({"v", args.v}, args.k.rows, width);
+}
+
+/// A [groups, cols] gradient to which every sequence adds a row, where it is wanted.
+void requireGroupedGradient(const Arguments& arguments, const NamedMatrix& gradient, int64_t cols, int32_t sequences,
+                            const int32_t* offsets, const int32_t* groups) {
+  if (!gradient.view) return;
+  arguments.shape(gradient, gradient.view.rows, cols);
+  arguments.require(sequences >= 0, "sequences must not be negative");
+  if (sequences == 0) return;
+  arguments.require(gradient.view.rows > 0, "the mask gradient needs at least one row");
+  arguments.require(offsets != nullptr, "offsets is missing");
+  arguments.require(groups != nullptr, "groups is missing");
+}
+
+/// What transposedProduct() and gram() ask of their result.
+void requireProduct(const Arguments& arguments, const Matrix& c, int64_t rows, int64_t cols, DType dtype) {
+  arguments.shape({"c", c}, rows, cols, c.dtype == DType::f64 ? DType::f64 : dtype);
+}
+
+}  // namespace
+
+void Backend::linear(const Matrix& x, const Weight& weight, const Epilogue& epilogue, const Matrix& y) {
+  const Arguments arguments("linear", dtype());
+  const NamedMatrix preActivation{"preActivation", epilogue.preActivation};
+  const NamedMatrix residual{"residual", epilogue.residual};
+  arguments.shape({"x", x}, x.rows, weight.inputs());
+  arguments.shape({"y", y}, x.rows, weight.outputs());
+  arguments.optionalShape(preActivation, x.rows, weight.outputs());
+  arguments.optionalShape(residual, x.rows, weight.outputs());
+  arguments.separate({"y", y}, {{"x", x}, preActivation});
+  arguments.separate(preActivation, {{"x", x}, residual});
+  arguments.sameOrSeparate({"y", y}, residual);
+  const LinearArgs args{x, weight.packed(), epilogue, y};
+  check(table_->linear(state_, &args));
+}
+
+void Backend::embed(const EmbedArgs& args) {
+  const Arguments arguments("embed", dtype());
+  const int64_t hidden = args.y.cols;
+  arguments.require(hidden > 0, "y needs at least one column");
+  arguments.shape({"y", args.y}, args.y.rows, hidden);
+  arguments.shape({"word", args.word}, args.word.rows, hidden);
+  arguments.shape({"position", args.position}, args.position.rows, hidden);
+  if (args.tokenTypes) arguments.shape({"tokenType", args.tokenType}, args.tokenType.rows, hidden);
+  arguments.require(args.y.rows == 0 || (args.ids && args.positions), "ids or positions is missing");
+  requireLayerNormVectors(arguments, args.gamma, args.beta);
+  requireEpsilon(arguments, args.epsilon);
+  arguments.separate({"y", args.y}, {{"word", args.word}, {"position", args.position}, {"tokenType", args.tokenType}});
+  check(table_->embed(state_, &args));
+}
+
+void Backend::layerNorm(const LayerNormArgs& args) {
+  const Arguments arguments("layerNorm", dtype());
+  const NamedMatrix statistics{"statistics", args.statistics};
+  arguments.require(args.x.cols > 0, "x needs at least one column");
+  arguments.shape({"x", args.x}, args.x.rows, args.x.cols);
+  arguments.shape({"y", args.y}, args.x.rows, args.x.cols);
+  arguments.optionalShape(statistics, args.x.rows, 2);
+  requireLayerNormVectors(arguments, args.gamma, args.beta);
+  requireEpsilon(arguments, args.epsilon);
+  arguments.sameOrSeparate({"y", args.y}, {"x", args.x});
+  arguments.separate(statistics, {{"x", args.x}, {"y", args.y}});
+  check(table_->layerNorm(state_, &args));
+}
+
+void Backend::layerNormBackward(const LayerNormBackwardArgs& args) {
+  const Arguments arguments("layerNormBackward", dtype());
+  arguments.require(args.x.cols > 0, "x needs at least one column");
+  arguments.shape({"x", args.x}, args.x.rows, args.x.cols);
+  arguments.shape({"dy", args.dy}, args.x.rows, args.x.cols);
+  arguments.shape({"statistics", args.statistics}, args.x.rows, 2);
+  arguments.shape({"dx", args.dx}, args.x.rows, args.x.cols);
+  arguments.require(args.gamma != nullptr, "gamma is missing");
+  arguments.sameOrSeparate({"dx", args.dx}, {"dy", args.dy});
+  arguments.separate({"dx", args.dx}, {{"x", args.x}, {"statistics", args.statistics}});
+  check(table_->layerNormBackward(state_, &args));
+}
+
+void Backend::attention(const AttentionArgs& args) {
+  const Arguments arguments("attention", dtype());
+  const NamedMatrix logSumExp{"logSumExp", args.logSumExp};
+  requireAttentionInputs(arguments, args);
+  arguments.shape({"context", args.context}, args.q.rows, args.q.cols);
+  arguments.optionalShape(logSumExp, args.q.rows, args.heads);
+  arguments.separate({"context", args.context}, {{"q", args.q}, {"k", args.k}, {"v", args.v}, logSumExp});
+  arguments.separate(logSumExp, {{"q", args.q}, {"k", args.k}, {"v", args.v}});
+  check(table_->attention(state_, &args));
+}
+
+void Backend::attentionBackward(const AttentionBackwardArgs& args) {
+  const Arguments arguments("attentionBackward", dtype());
+  const AttentionArgs& forward = args.forward;
+  const NamedMatrix q{"q", forward.q}, k{"k", forward.k}, v{"v", forward.v}, logSumExp{"logSumExp", forward.logSumExp};
+  const NamedMatrix dContext{"dContext", args.dContext}, dq{"dq", args.dq}, dk{"dk", args.dk}, dv{"dv", args.dv};
+  const NamedMatrix headMaskGradient{"headMaskGradient", args.headMaskGradient};
+  requireAttentionInputs(arguments, forward);
+  arguments.shape(logSumExp, forward.q.rows, forward.heads);
+  arguments.shape(dContext, forward.q.rows, forward.q.cols);
+  arguments.require(bool(args.dq) == bool(args.dk) && bool(args.dq) == bool(args.dv),
+                    "dq, dk and dv are given together or not at all");
+  arguments.optionalShape(dq, forward.q.rows, forward.q.cols);
+  arguments.optionalShape(dk, forward.k.rows, forward.k.cols);
+  arguments.optionalShape(dv, forward.k.rows, forward.k.cols);
+  requireGroupedGradient(arguments, headMaskGradient, forward.heads, forward.sequences, forward.offsets, args.groups);
+  arguments.separate(dq, {q, k, v, logSumExp, dContext, dk, dv, headMaskGradient});
+  arguments.separate(dk, {q, k, v, logSumExp, dContext, dv, headMaskGradient});
+  arguments.separate(dv, {q, k, v, logSumExp, dContext, headMaskGradient});
+  arguments.separate(headMaskGradient, {q, k, v, logSumExp, dContext});
+  check(table_->attentionBackward(state_, &args));
+}
+
+void Backend::activationBackward(const ActivationBackwardArgs& args) {
+  const Arguments arguments("activationBackward", dtype());
+  const NamedMatrix dy{"dy", args.dy}, dx{"dx", args.dx}, maskGradient{"maskGradient", args.maskGradient};
+  const NamedMatrix preActivation{"preActivation", args.preActivation};
+  arguments.shape(dy, args.dy.rows, args.dy.cols);
+  arguments.shape(preActivation, args.dy.rows, args.dy.cols);
+  arguments.optionalShape(dx, args.dy.rows, args.dy.cols);
+  requireGroupedGradient(arguments, maskGradient, args.dy.cols, args.sequences, args.offsets, args.groups);
+  arguments.sameOrSeparate(dx, dy);
+  arguments.separate(dx, {preActivation, maskGradient});
+  arguments.separate(maskGradient, {dy, preActivation});
+  check(table_->activationBackward(state_, &args));
+}
+
+void Backend::gatherRows(const GatherRowsArgs& args) {
+  const Arguments arguments("gatherRows", dtype());
+  arguments.shape({"x", args.x}, args.x.rows, args.x.cols);
+  arguments.shape({"y", args.y}, args.y.rows, args.x.cols);
+  arguments.require(args.y.rows == 0 || args.rows, "rows is missing");
+  arguments.separate({"y", args.y}, {{"x", args.x}});
+  check(table_->gatherRows(state_, &args));
+}
+
+void Backend::scatterAddRows(const ScatterAddRowsArgs& args) {
+  const Arguments arguments("scatterAddRows", dtype());
+  arguments.shape({"x", args.x}, args.x.rows, args.x.cols);
+  arguments.shape({"y", args.y}, args.y.rows, args.x.cols);
+  arguments.require(args.x.rows == 0 || args.rows, "rows is missing");
+  arguments.require(args.x.rows <= args.y.rows, "x has more rows than y, so its rows cannot be distinct");
+  arguments.separate({"y", args.y}, {{"x", args.x}});
+  check(table_->scatterAddRows(state_, &args));
+}
+
+void Backend::transposedProduct(const TransposedProductArgs& args) {
+  const Arguments arguments("transposedProduct", dtype());
+  arguments.shape({"a", args.a}, args.a.rows, args.a.cols);
+  arguments.shape({"b", args.b}, args.a.rows, args.b.cols);
+  requireProduct(arguments, args.c, args.a.cols, args.b.cols, dtype());
+  arguments.separate({"c", args.c}, {{"a", args.a}, {"b", args.b}});
+  check(table_->transposedProduct(state_, &args));
+}
+
+void Backend::gram(const GramArgs& args) {
+  const Arguments arguments("gram", dtype());
+  arguments.shape({"x", args.x}, args.x.rows, args.x.cols);
+  requireProduct(arguments, args.c, args.x.cols, args.x.cols, dtype());
+  arguments.separate({"c", args.c}, {{"x", args.x}});
+  check(table_->gram(state_, &args));
+}
+
+void Backend::columnSums(const ColumnSumsArgs& args) {
+  const Arguments arguments("columnSums", dtype());
+  const NamedMatrix squares{"squares", args.squares};
+  arguments.shape({"x", args.x}, args.x.rows, args.x.cols);
+  arguments.shape({"sums", args.sums}, 1, args.x.cols, DType::f64);
+  if (args.squares) arguments.shape(squares, 1, args.x.cols, DType::f64);
+  arguments.separate({"sums", args.sums}, {{"x", args.x}, squares});
+  arguments.separate(squares, {{"x", args.x}});
+  check(table_->columnSums(state_, &args));
+}
+
+void Backend::subtract(const SubtractArgs& args) {
+  const Arguments arguments("subtract", dtype());
+  arguments.shape({"x", args.x}, args.x.rows, args.x.cols);
+  arguments.shape({"z", args.z}, args.x.rows, args.x.cols);
+  arguments.shape({"y", args.y}, args.x.rows, args.x.cols);
+  arguments.sameOrSeparate({"y", args.y}, {"x", args.x});
+  arguments.sameOrSeparate({"y", args.y}, {"z", args.z});
+  check(table_->subtract(state_, &args));
+}
+
+void Backend::loss(const LossArgs& args) {
+  const Arguments arguments("loss", dtype());
+  const Matrix& logits = args.logits;
+  arguments.shape({"logits", logits}, logits.rows, logits.cols);
+  arguments.require(args.kind != LossKind::meanSquared || logits.cols == 1, "meanSquared takes one logit a sequence");
+  arguments.require(logits.cols > 0, "logits needs at least one column");
+  arguments.require(logits.rows == 0 || args.labels, "labels is missing");
+  arguments.shape({"losses", args.losses}, logits.rows, 1);
+  arguments.shape({"dLogits", args.dLogits}, logits.rows, logits.cols);
+  arguments.separate({"dLogits", args.dLogits}, {{"logits", logits}, {"losses", args.losses}});
+  arguments.separate({"losses", args.losses}, {{"logits", logits}});
+  check(table_->loss(state_, &args));
+}
+
+}  // namespace espalier

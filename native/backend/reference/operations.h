@@ -1,0 +1,63 @@
+#pragma once
+
+// The reference backend: every operation as plain loops on one thread, in float or double, written to be read. It is
+// the oracle of the other backends. What each operation computes is said in ops.h.
+
+#include <vector>
+
+#include "backend/ops.h"
+
+namespace espalier::reference {
+
+/// Rows of one chunk of a sum over rows.
+constexpr int64_t kChunkRows = 256;
+
+/// What a PackedWeight of this backend really is: a [outputs, inputs] copy, row-major without gaps.
+struct Weight {
+  int64_t outputs = 0;
+  int64_t inputs = 0;
+  std::vector<char> values;
+};
+
+template <typename T>
+const T* vectorOf(const void* data) {
+  return static_cast<const T*>(data);
+}
+
+template <typename T>
+T activate(Activation activation, T x);
+template <typename T>
+T activationSlope(Activation activation, T x);
+
+template <typename T>
+void pack(const PackArgs& args, Weight& weight);
+template <typename T>
+void linear(const LinearArgs& args);
+template <typename T>
+void embed(const EmbedArgs& args);
+template <typename T>
+void layerNorm(const LayerNormArgs& args);
+template <typename T>
+void layerNormBackward(const LayerNormBackwardArgs& args);
+template <typename T>
+void attention(const AttentionArgs& args);
+template <typename T>
+void attentionBackward(const AttentionBackwardArgs& args);
+template <typename T>
+void activationBackward(const ActivationBackwardArgs& args);
+template <typename T>
+void gatherRows(const GatherRowsArgs& args);
+template <typename T>
+void scatterAddRows(const ScatterAddRowsArgs& args);
+template <typename T>
+void transposedProduct(const TransposedProductArgs& args);
+template <typename T>
+void gram(const GramArgs& args);
+template <typename T>
+void columnSums(const ColumnSumsArgs& args);
+template <typename T>
+void subtract(const SubtractArgs& args);
+template <typename T>
+void loss(const LossArgs& args);
+
+}  // namespace espalier::reference

@@ -1,0 +1,36 @@
+#include "backend/reference/operations.h"
+
+namespace espalier::reference {
+
+template <typename T>
+void gatherRows(const GatherRowsArgs& args) {
+  for (int64_t r = 0; r < args.y.rows; ++r) {
+    for (int64_t c = 0; c < args.y.cols; ++c) args.y.row<T>(r)[c] = args.x.row<T>(args.rows[r])[c];
+  }
+}
+
+template <typename T>
+void scatterAddRows(const ScatterAddRowsArgs& args) {
+  for (int64_t r = 0; r < args.x.rows; ++r) {
+    for (int64_t c = 0; c < args.x.cols; ++c) args.y.row<T>(args.rows[r])[c] += args.x.row<T>(r)[c];
+  }
+}
+
+template <typename T>
+void subtract(const SubtractArgs& args) {
+  const T* bias = vectorOf<T>(args.bias);
+  for (int64_t r = 0; r < args.y.rows; ++r) {
+    for (int64_t c = 0; c < args.y.cols; ++c) {
+      args.y.row<T>(r)[c] = args.x.row<T>(r)[c] - args.z.row<T>(r)[c] - (bias ? bias[c] : T(0));
+    }
+  }
+}
+
+template void gatherRows<float>(const GatherRowsArgs&);
+template void gatherRows<double>(const GatherRowsArgs&);
+template void scatterAddRows<float>(const ScatterAddRowsArgs&);
+template void scatterAddRows<double>(const ScatterAddRowsArgs&);
+template void subtract<float>(const SubtractArgs&);
+template void subtract<double>(const SubtractArgs&);
+
+}  // namespace espalier::reference
