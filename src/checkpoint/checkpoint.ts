@@ -1,0 +1,145 @@
+import { join } from 'node:path';
+import type { DType, ModelSpec, TensorData } from '../native/addon.js';
+import { EspalierError } from '../native/errors.js';
+import { quote, quoteSome } from '../quote.js';
+import { bert } from './bert.js';
+import { throwIfAborted } from './cancel.js';
+import { commonDType, storedDTypes } from './dtypes.js';
+import type { Family } from './family.js';
+import { allFinite } from './finite.js';
+import { readJsonObject } from './json-file.js';
+import { readLabels } from './labels.js';
+import { weightShapes } from './roles.js';
+import { refuseUnless } from './settings.js';
+import { type StoredTensor, WeightFiles } from './weight-files.js';
+
+export { type WriteOptions, writeCheckpoint } from './write-checkpoint.js';
+
+const families: readonly Family[] = [bert];
+
+/** A Hugging Face model directory: config.json, its weights as stored, and what espalier understands of them. */
+export interface Checkpoint {
+  directory: string;
+  /** config.json as it is. */
+  config: Record<string, unknown>;
+  architecture: Family['name'];
+  spec: ModelSpec;
+  /** By role. */
+  weights: Map<string, TensorData>;
+  /** Role -> name in the weight files. */
+  tensorNames: Map<string, string>;
+  /** Of the weights; f32 where several are mixed. */
+  dtype: DType;
+  /** Names of the logits, in order. */
+  labels: string[];
+  problem: 'classification' | 'regression';
+  /** Size of the weight files. */
+  bytes: number;
+}
+
+/**
+ * Reads a model directory, pruned or not. Throws ERR_CHECKPOINT where something is broken, ERR_UNSUPPORTED where it is
+ * another kind of model, ERR_NON_FINITE for NaN or infinite weights and ERR_CANCELLED.
+ */
+export async function readCheckpoint(directory: string, options: { signal?: AbortSignal } = {}): Promise<Checkpoint> {
+  const config = await readJsonObject(join(directory, 'config.json'));
+  const family = findFamily(config);
+  const { labels, problem } = readLabels(config);
+  const spec = { ...family.readEncoder(config), labels: labels.length };
+  const files = await WeightFiles.open(directory);
+  try {
+    const tensorNames = matchTensors(directory, family, weightShapes(spec), files.tensors);
+    const weights = new Map<string, TensorData>();
+    for (const [role, name] of tensorNames) {
+      throwIfAborted(options.signal);
+      weights.set(role, await readWeight(name, files.tensors.get(name) as StoredTensor));
+    }
+    return {
+      directory,
+      config,
+      architecture: family.name,
+      spec,
+      weights,
+      tensorNames,
+      dtype: commonDType(weights),
+      labels,
+      problem,
+      bytes: files.bytes,
+    };
+  } finally {
+    await files.close();
+  }
+}
+
+function findFamily(config: Record<string, unknown>): Family {
+  refuseUnless(
+    config,
+    'model_type',
+    families.map(({ name }) => name),
+  );
+  const family = families.find(({ name }) => name === config.model_type);
+  if (!family) throw new EspalierError('ERR_CHECKPOINT', 'config.json has no model_type (give a Hugging Face model)');
+  const [architecture = family.architecture] = Array.isArray(config.architectures) ? config.architectures : [];
+  refuseUnless({ architectures: architecture }, 'architectures', [family.architecture]);
+  if (config.quantization_config) {
+    throw new EspalierError(
+      'ERR_UNSUPPORTED',
+      'config.json: quantized weights are not supported (give f32, f16 or bf16)',
+    );
+  }
+  return family;
+}
+
+/** Tensors that some versions of transformers store beside the weights and that hold none. */
+const bufferNames = ['embeddings.position_ids', 'embeddings.token_type_ids'];
+
+/** Role -> stored name, every shape as `shapes` says, no weight missing and none left over. */
+function matchTensors(
+  directory: string,
+  family: Family,
+  shapes: ReadonlyMap<string, readonly number[]>,
+  tensors: ReadonlyMap<string, StoredTensor>,
+): Map<string, string> {
+  const fail = (reason: string) =>
+    new EspalierError('ERR_CHECKPOINT', `${directory}: ${reason} (do config.json and the weights belong together?)`);
+  const prefixed = [...tensors.keys()].some((name) => name.startsWith(family.prefix));
+  const storedName = (name: string) => (prefixed && !isHead(name) ? family.prefix + name : name);
+  const names = new Map([...shapes.keys()].map((role) => [role, storedName(family.tensorName(role))]));
+
+  const missing = [...names.values()].filter((name) => !tensors.has(name));
+  if (missing.length > 0) throw fail(`the weights lack ${quoteSome(missing)}`);
+  const known = new Set([...names.values(), ...bufferNames.map(storedName)]);
+  const unknown = [...tensors.keys()].filter((name) => !known.has(name));
+  if (unknown.length > 0) throw fail(`the weights have the unknown ${quoteSome(unknown)}`);
+  for (const [role, name] of names) {
+    const found = (tensors.get(name) as StoredTensor).entry.shape;
+    const expected = shapes.get(role) as number[];
+    if (found.join() !== expected.join()) {
+      throw fail(`tensor ${quote(name)} has the shape ${quote(found)}, config.json says ${quote(expected)}`);
+    }
+  }
+  return names;
+}
+
+function isHead(name: string): boolean {
+  return name.startsWith('classifier.');
+}
+
+async function readWeight(name: string, { entry, file }: StoredTensor): Promise<TensorData> {
+  const dtype = (Object.keys(storedDTypes) as DType[]).find((candidate) => storedDTypes[candidate] === entry.dtype);
+  if (!dtype) {
+    const supported = Object.values(storedDTypes).join(', ');
+    throw new EspalierError(
+      'ERR_UNSUPPORTED',
+      `${file.path}: tensor ${quote(name)} has the dtype ${entry.dtype} (weights are read as ${supported})`,
+    );
+  }
+  const data = await file.read(name, (piece) => {
+    if (allFinite(dtype, piece)) return;
+    throw new EspalierError(
+      'ERR_NON_FINITE',
+      `${file.path}: tensor ${quote(name)} holds NaN or infinite numbers (the model is broken: train or save it again)`,
+    );
+  });
+  return { dtype, shape: entry.shape, data };
+}

@@ -1,0 +1,16 @@
+/** A value out of a file or the command line, shortened to fit a one-line error message. */
+export function quote(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length <= 80 ? text : `${text.slice(0, 77)}...`;
+}
+
+/** Somebody else's message, fit for ours. */
+export function oneLine(text: string): string {
+  return text.replace(/[\s\p{Cc}]+/gu, ' ');
+}
+
+/** The first few of a list, so that a message about hundreds of names stays one readable line. */
+export function quoteSome(values: readonly unknown[], limit = 8): string {
+  const shown = values.slice(0, limit).map(quote).join(', ');
+  return values.length <= limit ? shown : `${shown} and ${values.length - limit} more`;
+}

@@ -1,0 +1,71 @@
+/** Fraction of predictions that equal their label. */
+export function accuracy(predictions: ArrayLike<number>, labels: ArrayLike<number>): number {
+  let hits = 0;
+  for (let i = 0; i < labels.length; i++) if (predictions[i] === labels[i]) hits++;
+  return hits / labels.length;
+}
+
+/** Harmonic mean of precision and recall of the label `positive`; 0 where it is neither predicted nor true. */
+export function f1(predictions: ArrayLike<number>, labels: ArrayLike<number>, positive: number): number {
+  let hits = 0;
+  let marked = 0;
+  for (let i = 0; i < labels.length; i++) {
+    const predicted = Number(predictions[i] === positive);
+    const actual = Number(labels[i] === positive);
+    hits += predicted & actual;
+    marked += predicted + actual;
+  }
+  return marked === 0 ? 0 : (2 * hits) / marked;
+}
+
+/** Linear correlation; 0 where either side is constant and the correlation is not defined. */
+export function pearson(x: ArrayLike<number>, y: ArrayLike<number>): number {
+  const meanX = mean(x);
+  const meanY = mean(y);
+  let xx = 0;
+  let yy = 0;
+  let xy = 0;
+  for (let i = 0; i < x.length; i++) {
+    const dx = (x[i] as number) - meanX;
+    const dy = (y[i] as number) - meanY;
+    xx += dx * dx;
+    yy += dy * dy;
+    xy += dx * dy;
+  }
+  return xx === 0 || yy === 0 ? 0 : xy / (Math.sqrt(xx) * Math.sqrt(yy));
+}
+
+/** Correlation of the ranks, equal values sharing the mean of theirs. */
+export function spearman(x: ArrayLike<number>, y: ArrayLike<number>): number {
+  return pearson(averageRanks(x), averageRanks(y));
+}
+
+/** Index of the largest logit of each row of [examples, classes], the first among equals. */
+export function argmax(logits: ArrayLike<number>, classes: number): Int32Array {
+  const best = new Int32Array(logits.length / classes);
+  for (let row = 0; row < best.length; row++) {
+    const start = row * classes;
+    for (let c = 1; c < classes; c++) {
+      if ((logits[start + c] as number) > (logits[start + (best[row] as number)] as number)) best[row] = c;
+    }
+  }
+  return best;
+}
+
+function mean(values: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i] as number;
+  return sum / values.length;
+}
+
+function averageRanks(values: ArrayLike<number>): Float64Array {
+  const order = Array.from(values, (_, index) => index).sort((a, b) => (values[a] as number) - (values[b] as number));
+  const ranks = new Float64Array(values.length);
+  for (let first = 0; first < order.length; ) {
+    let end = first + 1;
+    while (end < order.length && values[order[end] as number] === values[order[first] as number]) end++;
+    for (let i = first; i < end; i++) ranks[order[i] as number] = (first + end - 1) / 2;
+    first = end;
+  }
+  return ranks;
+}

@@ -1,0 +1,193 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { readExamples } from '../../src/data/examples.js';
+import type { EspalierError } from '../../src/native/errors.js';
+import { findTask } from '../../src/tasks/task.js';
+
+interface BadData {
+  what: string;
+  /** File name and content; no content leaves the file out. */
+  name: string;
+  content?: string | Buffer;
+  task?: string;
+  message: string;
+}
+
+const tsv = 'sentence\tlabel\ngood\t1\n';
+const latin = (text: string) => Buffer.from(text, 'latin1');
+const long = 'x'.repeat((16 << 20) + 1);
+
+const bad: BadData[] = [
+  { what: 'no CSV file', name: 'lost.csv', message: 'no such file' },
+  { what: 'no file', name: 'lost.tsv', message: 'no such file' },
+  { what: 'a directory', name: 'folder.tsv/', message: 'EISDIR' },
+  {
+    what: 'an unknown extension',
+    name: 'a.xlsx',
+    content: tsv,
+    message: '".xlsx" (data files end in .tsv, .csv, .jsonl, .json)',
+  },
+  { what: 'no extension', name: 'data', content: tsv, message: 'unknown extension ""' },
+  { what: 'an empty TSV', name: 'a.tsv', content: '', message: 'has no examples' },
+  { what: 'an empty CSV', name: 'a.csv', content: '', message: 'has no examples' },
+  { what: 'an empty JSONL', name: 'a.jsonl', content: '\n\n', message: 'has no examples' },
+  { what: 'an empty JSON', name: 'a.json', content: '', message: 'invalid JSON' },
+  { what: 'an empty array', name: 'a.json', content: '[]', message: 'has no examples' },
+  { what: 'a header alone', name: 'a.tsv', content: 'sentence\tlabel\n', message: 'has no examples' },
+  {
+    what: 'no header',
+    name: 'a.tsv',
+    content: 'good\tpositive\nbad\tnegative\n',
+    message: 'line 2: no column "sentence", only "good", "positive" (--text-column names another)',
+  },
+  {
+    what: 'no label column',
+    name: 'a.csv',
+    content: 'sentence,stars\ngood,1\n',
+    message: 'no column "label", only "sentence", "stars" (--label-column names another)',
+  },
+  {
+    what: 'no pair column',
+    name: 'a.tsv',
+    content: 'question\tlabel\na\tentailment\n',
+    task: 'qnli',
+    message: 'no column "sentence"',
+  },
+  {
+    what: 'a column twice',
+    name: 'a.tsv',
+    content: 'sentence\tlabel\tlabel\na\t1\t0\n',
+    message: 'line 1: the header has the column "label" twice',
+  },
+  {
+    what: 'a short TSV line',
+    name: 'a.tsv',
+    content: `${tsv}bad\n`,
+    message: 'line 3: 1 fields under a header of 2 columns',
+  },
+  {
+    what: 'a long TSV line',
+    name: 'a.tsv',
+    content: `${tsv}\nbad\t0\tmore\n`,
+    message: 'line 4: 3 fields under a header of 2 columns',
+  },
+  {
+    what: 'a short CSV record',
+    name: 'a.csv',
+    content: 'sentence,label\ngood,1\nbad\n',
+    message: 'line 3: 1 fields under a header of 2 columns',
+  },
+  {
+    what: 'an open quotation in CSV',
+    name: 'a.csv',
+    content: 'sentence,label\n"good,1\nbad,0\n',
+    message: 'broken CSV: Quote Not Closed',
+  },
+  {
+    what: 'a quotation mark inside a CSV field',
+    name: 'a.csv',
+    content: 'sentence,label\n"good" one,1\n',
+    message: 'broken CSV',
+  },
+  {
+    what: 'an unknown label',
+    name: 'a.tsv',
+    content: `${tsv}bad\tmaybe\n`,
+    message: 'line 3: label "maybe" is unknown (task sst2 allows "negative", "positive" or 0 to 1)',
+  },
+  { what: 'a label out of range', name: 'a.tsv', content: `${tsv}bad\t2\n`, message: 'label "2" is unknown' },
+  {
+    what: 'a missing label',
+    name: 'a.csv',
+    content: 'sentence,label\ngood,\n',
+    message: 'line 2: label "" is unknown',
+  },
+  {
+    what: 'a label of no number',
+    name: 'a.tsv',
+    content: 'sentence1\tsentence2\tscore\na\tb\tfive\n',
+    task: 'stsb',
+    message: 'label "five" is unknown (task stsb allows a number)',
+  },
+  {
+    what: 'a null label',
+    name: 'a.jsonl',
+    content: '{"sentence": "a", "label": null}',
+    message: 'line 1: label null is unknown',
+  },
+  {
+    what: 'a label in a list',
+    name: 'a.jsonl',
+    content: '{"sentence": "a", "label": [1]}',
+    message: 'label [1] is unknown',
+  },
+  {
+    what: 'a number as text',
+    name: 'a.jsonl',
+    content: '{"sentence": 5, "label": 1}',
+    message: 'column "sentence" holds 5, no text',
+  },
+  {
+    what: 'a JSON line without the column',
+    name: 'a.jsonl',
+    content: '{"sentence": "a", "label": 1}\n{"label": 1}\n',
+    message: 'line 2: no column "sentence", only "label"',
+  },
+  {
+    what: 'a JSON line cut short',
+    name: 'a.jsonl',
+    content: '{"sentence": "a", "label": 1}\n{"sentence": "b"',
+    message: 'line 2: invalid JSON',
+  },
+  { what: 'a JSON line that is no object', name: 'a.jsonl', content: '["a", 1]', message: 'line 1: no JSON object' },
+  {
+    what: 'JSON lines named .json',
+    name: 'a.json',
+    content: '{"sentence": "a", "label": 1}',
+    message: 'name a file with one object a line .jsonl',
+  },
+  { what: 'an array of texts', name: 'a.json', content: '["a"]', message: 'item 1: no JSON object' },
+  { what: 'Latin-1 in TSV', name: 'a.tsv', content: latin(`${tsv}caf\xe9\t1\n`), message: 'line 3: invalid UTF-8' },
+  { what: 'Latin-1 in CSV', name: 'a.csv', content: latin('sentence,label\ncaf\xe9,1\n'), message: 'invalid UTF-8' },
+  {
+    what: 'Latin-1 in JSON',
+    name: 'a.json',
+    content: latin('[{"sentence": "caf\xe9", "label": 1}]'),
+    message: 'invalid UTF-8',
+  },
+  { what: 'UTF-16', name: 'a.tsv', content: Buffer.from(`\ufeff${tsv}`, 'utf16le'), message: 'line 1: invalid UTF-8' },
+  {
+    what: 'a character cut short at the end',
+    name: 'a.csv',
+    content: Buffer.concat([Buffer.from('sentence,label\na,1\n'), Buffer.of(0xe2, 0x82)]),
+    message: 'invalid UTF-8',
+  },
+  {
+    what: 'an endless TSV line',
+    name: 'a.tsv',
+    content: `${tsv}${long}`,
+    message: 'line 3: longer than 16777216 bytes',
+  },
+  { what: 'an endless CSV record', name: 'a.csv', content: `sentence,label\n"${long}`, message: 'broken CSV' },
+  { what: 'an endless JSON line', name: 'a.jsonl', content: long, message: 'line 1: longer than 16777216 bytes' },
+];
+
+const directory = t.testdir();
+
+for (const [index, { what, name, content, task = 'sst2', message }] of bad.entries()) {
+  t.test(`${what}: ERR_DATA`, async (t) => {
+    const path = join(directory, String(index), name);
+    mkdirSync(name.endsWith('/') ? path : join(path, '..'), { recursive: true });
+    if (content !== undefined) writeFileSync(path, content);
+    const error: EspalierError = await readExamples(path, findTask(task)).then(
+      () => t.fail('was read'),
+      (reason) => reason,
+    );
+    t.match(error, { name: 'EspalierError', code: 'ERR_DATA' });
+    t.ok(error.message.includes(message), error.message);
+    t.ok(error.message.includes(path.replace(/\/$/, '')), 'names the file');
+    t.notMatch(error.message, /\n/, 'is one line');
+    t.ok(error.message.length < 400, 'is short');
+  });
+}

@@ -1,0 +1,125 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { labelsOf, readExamples } from '../../src/data/examples.js';
+import { findTask } from '../../src/tasks/task.js';
+import { hasShared, sharedPath } from '../support/paths.js';
+
+const directory = t.testdir();
+let count = 0;
+
+function file(extension: string, content: string | Buffer): string {
+  const path = join(directory, `${count++}${extension}`);
+  writeFileSync(path, content);
+  return path;
+}
+
+const sst2 = findTask('sst2');
+const mrpc = findTask('mrpc');
+const own = findTask('classification');
+
+t.test('TSV: quotation marks mean themselves, columns in any order', async (t) => {
+  const path = file('.tsv', 'Quality\t#1 ID\t#1 String\t#2 String\n1\t7\t"Yes, he said.\tShe "agreed".\n0\t8\t\té ü\n');
+  t.same(await readExamples(path, mrpc), [
+    { text: '"Yes, he said.', pair: 'She "agreed".', label: 1 },
+    { text: '', pair: 'é ü', label: 0 },
+  ]);
+});
+
+t.test('every format: byte order mark, CRLF, empty lines, no end of the last line', async (t) => {
+  const expected = [
+    { text: 'good', label: 1 },
+    { text: 'bad', label: 0 },
+  ];
+  const contents = {
+    '.tsv': 'sentence\tlabel\r\n\r\ngood\t1\r\n\n\nbad\t0',
+    '.csv': 'sentence,label\r\n\r\ngood,1\r\n\r\nbad,0',
+    '.jsonl': '{"sentence": "good", "label": 1}\r\n\r\n{"sentence": "bad", "label": "negative"}',
+    '.json': '[\r\n{"sentence": "good", "label": "1"}, {"sentence": "bad", "label": 0}]',
+  };
+  for (const [extension, content] of Object.entries(contents)) {
+    t.same(await readExamples(file(extension, content), sst2), expected, extension);
+    t.same(
+      await readExamples(file(extension.toUpperCase(), `\ufeff${content}\n`), sst2),
+      expected,
+      `${extension} with a mark`,
+    );
+  }
+});
+
+t.test('CSV: quoted commas, quotes and line ends', async (t) => {
+  const path = file('.csv', 'label,sentence\n1,"a, ""b""\nc"\n0,plain\n');
+  t.same(await readExamples(path, sst2), [
+    { text: 'a, "b"\nc', label: 1 },
+    { text: 'plain', label: 0 },
+  ]);
+});
+
+t.test('characters that Unicode calls line ends stay in the text', async (t) => {
+  const text = 'a\u2028b\u0085c\u000bd\re';
+  const [example] = await readExamples(file('.tsv', `sentence\tlabel\n${text}\t1\n`), sst2);
+  t.equal(example?.text, text);
+});
+
+t.test('a character cut by a piece of the file survives', async (t) => {
+  // Files are read in pieces of 1 MiB, the first of which ends inside of a two-byte character here.
+  const text = 'é'.repeat(1001);
+  for (const [extension, separator] of [
+    ['.tsv', '\t'],
+    ['.csv', ','],
+  ] as const) {
+    const content = `sentence${separator}label\n${`${text}${separator}1\n`.repeat(3000)}`;
+    const examples = await readExamples(file(extension, content), sst2);
+    t.equal(examples.length, 3000);
+    t.ok(examples.every((example) => example.text === text && example.label === 1));
+  }
+});
+
+t.test('columns by name for a file of one’s own', async (t) => {
+  const path = file('.csv', 'review,verdict,reply\nfine,1,thanks\n');
+  t.same(await readExamples(path, own, { text: 'review', label: 'verdict' }), [{ text: 'fine', label: 1 }]);
+  t.same(await readExamples(path, own, { text: 'review', pair: 'reply', label: 'verdict' }), [
+    { text: 'fine', pair: 'thanks', label: 1 },
+  ]);
+  t.same(
+    await readExamples(file('.jsonl', '{"text": "x", "label": 4}'), own),
+    [{ text: 'x', label: 4 }],
+    'text and label by default',
+  );
+});
+
+t.test('a column may have the name of an object’s property', async (t) => {
+  const path = file('.tsv', '__proto__\tlabel\ntext\t1\n');
+  t.same(await readExamples(path, own, { text: '__proto__' }), [{ text: 'text', label: 1 }]);
+});
+
+t.test('regression labels are numbers', async (t) => {
+  const path = file('.tsv', 'sentence1\tsentence2\tscore\na\tb\t3.250\n');
+  t.same(await readExamples(path, findTask('stsb')), [{ text: 'a', pair: 'b', label: 3.25 }]);
+});
+
+t.test('labels for native code: indices or floats, none missing', async (t) => {
+  const examples = [
+    { text: 'a', label: 1 },
+    { text: 'b', label: 0 },
+  ];
+  t.same(labelsOf(examples, sst2), Int32Array.of(1, 0));
+  t.same(labelsOf(examples, findTask('regression')), Float32Array.of(1, 0));
+  t.throws(() => labelsOf([...examples, { text: 'c' }], sst2), {
+    code: 'ERR_DATA',
+    message: /example 3 has no label.*negative/,
+  });
+});
+
+t.test('reads the GLUE files', { skip: !hasShared && 'the shared data are absent' }, async (t) => {
+  for (const [name, path, rows] of [
+    ['sst2', 'SST-2/dev.tsv', 872],
+    ['mrpc', 'MRPC/train.tsv', 3668],
+    ['stsb', 'STS-B/dev.tsv', 1500],
+    ['qnli', 'QNLI/dev.tsv', 5463],
+    ['qqp', 'QQP/dev.tsv', 5000],
+    ['mnli', 'MNLI/dev_matched.tsv', 9815],
+  ] as const) {
+    t.equal((await readExamples(sharedPath('data', 'glue', path), findTask(name))).length, rows, name);
+  }
+});

@@ -1,0 +1,73 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { readExamples } from '../../src/data/examples.js';
+import { Random } from '../../src/data/random.js';
+import { EspalierError } from '../../src/native/errors.js';
+import { findTask } from '../../src/tasks/task.js';
+
+const sound = {
+  '.tsv': 'sentence\tlabel\nit \'s a "charming" journey\t1\r\nunflinchingly bleak é\tnegative\n\nfine\t1',
+  '.csv': 'sentence,label\n"it\'s, a ""charming"" journey",1\r\nunflinchingly bleak é,negative\n',
+  '.jsonl': '{"sentence": "a \\"charming\\" journey", "label": 1}\n{"label": "negative", "sentence": "bleak é"}\n',
+  '.json': '[{"sentence": "a charming journey", "label": 1}, {"label": "negative", "sentence": "bleak é"}]',
+};
+
+const hostile = [
+  '\t',
+  '\n',
+  '\r',
+  '"',
+  '""',
+  ',',
+  '{',
+  '}',
+  '[',
+  ']',
+  '\\',
+  '\ufeff',
+  '\x00',
+  '\u2028',
+  'null',
+  '1e999',
+  '__proto__',
+];
+
+function mutate(bytes: Buffer, random: Random): Buffer {
+  const at = random.below(bytes.length + 1);
+  const tail = bytes.subarray(Math.min(bytes.length, at + random.below(6)));
+  const pieces = [
+    () => Buffer.alloc(0),
+    () => Buffer.of(random.below(256)),
+    () => Buffer.from(hostile[random.below(hostile.length)] as string),
+    () => bytes.subarray(random.below(bytes.length + 1)),
+  ];
+  return Buffer.concat([bytes.subarray(0, at), (pieces[random.below(pieces.length)] as () => Buffer)(), tail]);
+}
+
+t.test('a spoilt data file is read or refused with ERR_DATA, whatever its format', async (t) => {
+  const directory = t.testdir();
+  const task = findTask('sst2');
+  const random = new Random(2);
+  for (const [extension, content] of Object.entries(sound)) {
+    const path = join(directory, `fuzz${extension}`);
+    const counts = { read: 0, refused: 0 };
+    for (let round = 0; round < 700; round++) {
+      let bytes: Buffer = Buffer.from(content);
+      for (let times = random.below(3); times >= 0; times--) bytes = mutate(bytes, random);
+      writeFileSync(path, bytes);
+      try {
+        const examples = await readExamples(path, task);
+        if (!examples.every(({ text, label }) => typeof text === 'string' && (label === 0 || label === 1))) {
+          t.fail(`${extension}, round ${round}: not examples`);
+        }
+        counts.read++;
+      } catch (error) {
+        if (!(error instanceof EspalierError) || error.code !== 'ERR_DATA')
+          t.fail(`${extension}, round ${round}: ${error}`);
+        counts.refused++;
+      }
+    }
+    t.ok(counts.read > 30 && counts.refused > 30, `${extension}: ${counts.read} read, ${counts.refused} refused`);
+  }
+});

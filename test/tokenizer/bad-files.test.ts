@@ -1,0 +1,113 @@
+import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { loadTokenizer } from '../../src/tokenizer/tokenizer.js';
+import { sentimentMini } from '../support/paths.js';
+
+const original = readFileSync(join(sentimentMini, 'tokenizer.json'), 'utf8');
+
+/** The file with the values at some paths replaced; undefined removes one. */
+function changed(changes: Record<string, unknown>): string {
+  const file = JSON.parse(original);
+  for (const [path, value] of Object.entries(changes)) {
+    const keys = path.split('.');
+    const last = keys.pop() as string;
+    keys.reduce((node, key) => node[key], file)[last] = value;
+  }
+  return JSON.stringify(file);
+}
+
+const { vocab } = JSON.parse(original).model;
+const size = Object.keys(vocab).length;
+const [pad] = JSON.parse(original).added_tokens;
+const added = (changes: object) => changed({ 'added_tokens.5': { ...pad, ...changes } });
+const sequenceA = { Sequence: { id: 'A', type_id: 0 } };
+const bertProcessing = { type: 'BertProcessing', sep: ['[SEP]', vocab['[SEP]']], cls: ['[CLS]', 77] };
+
+const badTokenizerJson: [name: string, content: string | Buffer, message: RegExp][] = [
+  ['empty file', '', /not valid JSON/],
+  ['truncated file', original.slice(0, original.length / 2), /not valid JSON/],
+  ['bytes that are no UTF-8', Buffer.from([0x7b, 0xff, 0xfe, 0x7d]), /cannot read/],
+  ['a list', '[]', /Expected/],
+  ['null', 'null', /Expected Object/],
+  ['unknown version', changed({ version: '2.0' }), /version: .*"2\.0"/],
+  ['BPE model', changed({ 'model.type': 'BPE' }), /model\.type: "BPE" is not supported, only "WordPiece"/],
+  ['no model', changed({ model: undefined }), /model/],
+  ['other normalizer', changed({ normalizer: { type: 'NFC' } }), /normalizer\.type: "NFC" is not supported/],
+  ['no normalizer', changed({ normalizer: null }), /normalizer: .*null/],
+  ['other pre-tokenizer', changed({ 'pre_tokenizer.type': 'ByteLevel' }), /pre_tokenizer\.type: "ByteLevel" is not/],
+  ['other post-processor', changed({ 'post_processor.type': 'RobertaProcessing' }), /"RobertaProcessing" is not/],
+  ['no post-processor', changed({ post_processor: null }), /post_processor: null is not supported/],
+  ['option of the wrong type', changed({ 'normalizer.lowercase': 'yes' }), /normalizer\.lowercase/],
+  ['negative word length', changed({ 'model.max_input_chars_per_word': -1 }), /max_input_chars_per_word/],
+  ['fractional word length', changed({ 'model.max_input_chars_per_word': 0.5 }), /max_input_chars_per_word/],
+  ['vocabulary that is a list', changed({ 'model.vocab': ['a'] }), /model\.vocab: is not an object/],
+  ['empty vocabulary', changed({ 'model.vocab': {} }), /vocabulary is empty/],
+  ['hole', changed({ 'model.vocab.film': undefined }), /vocabulary has holes/],
+  ['absurd id', changed({ 'model.vocab.film': 2 ** 40 }), /vocabulary has holes/],
+  ['duplicate id', changed({ 'model.vocab.film': 7 }), /gives the id 7 to both/],
+  ['id that is no number', changed({ 'model.vocab.film': '7' }), /not a whole number/],
+  ['fractional id', changed({ 'model.vocab.film': 7.5 }), /not a whole number/],
+  ['lone surrogate', changed({ 'model.vocab.\ud800': size }), /lone surrogate/],
+  ['unknown token missing', changed({ 'model.unk_token': '<unk>' }), /special token <unk> is not in the vocabulary/],
+  ['separator missing', changed({ 'post_processor.special_tokens.[SEP].ids': [size] }), /\[SEP\] of id 7000 is not/],
+  ['undeclared separator', changed({ 'post_processor.special_tokens': {} }), /special_tokens lacks \[CLS\]/],
+  ['template without the text', changed({ 'post_processor.single': [] }), /single must hold the sequence A/],
+  ['template with a text twice', changed({ 'post_processor.pair': [sequenceA, sequenceA] }), /pair must .* A and B/],
+  ['template of something else', changed({ 'post_processor.single.0': {} }), /single\.0: is neither/],
+  ['BertProcessing without [CLS]', changed({ post_processor: bertProcessing }), /\[CLS\] of id 77 is not/],
+  ['added token of another id', added({ content: 'film', id: 5 }), /added token film has the id 5/],
+  ['added token beyond a hole', added({ content: '<x>', id: 70000 }), /added token <x> has the id 70000/],
+  ['added token twice', added({}), /added token \[PAD\] is listed twice/],
+  ['added token of marks', added({ content: '\u0301', id: size, normalized: true }), /nothing is left of the added/],
+  ['empty added token', added({ content: '', id: size }), /added_tokens\.5\.content/],
+];
+
+for (const [name, content, message] of badTokenizerJson) {
+  t.test(`tokenizer.json is refused: ${name}`, async (t) => {
+    const directory = t.testdir({ 'tokenizer.json': content });
+    await t.rejects(loadTokenizer(directory), { name: 'EspalierError', code: 'ERR_TOKENIZER', message });
+    await t.rejects(loadTokenizer(directory), { message: /tokenizer\.json/ }, 'and named');
+  });
+}
+
+const lines = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'film'];
+const vocabTxt = lines.join('\n');
+const badVocabTxt: [name: string, vocab: string, config: string, message: RegExp][] = [
+  ['empty file', '', '{}', /vocabulary is empty/],
+  ['duplicate line', `${vocabTxt}\nfilm`, '{}', /lists "film" twice/],
+  ['special token missing', lines.slice(0, 3).join('\n'), '{}', /special token \[SEP\] is not in the vocabulary/],
+  ['truncated settings', vocabTxt, '{"do_lower', /not valid JSON/],
+  ['setting of the wrong type', vocabTxt, '{"do_lower_case": 1}', /do_lower_case/],
+  ['other special token', vocabTxt, '{"sep_token": "</s>"}', /special token <\/s> is not/],
+  ['empty special token', vocabTxt, '{"sep_token": ""}', /sep_token/],
+  ['other tokenizer', vocabTxt, '{"tokenizer_class": "BertJapaneseTokenizer"}', /"BertJapaneseTokenizer" is not supp/],
+];
+
+for (const [name, vocab, config, message] of badVocabTxt) {
+  t.test(`vocab.txt is refused: ${name}`, async (t) => {
+    const directory = t.testdir({ 'vocab.txt': vocab, 'tokenizer_config.json': config });
+    await t.rejects(loadTokenizer(directory), { name: 'EspalierError', code: 'ERR_TOKENIZER', message });
+  });
+}
+
+t.test('a directory without tokenizer files is refused', async (t) => {
+  await t.rejects(loadTokenizer(t.testdir()), {
+    code: 'ERR_TOKENIZER',
+    message: /neither tokenizer\.json nor vocab\.txt/,
+  });
+  await t.rejects(loadTokenizer(join(t.testdir(), 'absent')), { code: 'ERR_TOKENIZER' });
+});
+
+t.test('a directory in the place of a file is refused', async (t) => {
+  const directory = t.testdir();
+  mkdirSync(join(directory, 'tokenizer.json'));
+  await t.rejects(loadTokenizer(directory), { code: 'ERR_TOKENIZER', message: /cannot read .*tokenizer\.json/ });
+});
+
+t.test('a file of absurd size is refused before it is read', async (t) => {
+  const file = join(t.testdir(), 'tokenizer.json');
+  writeFileSync(file, '');
+  truncateSync(file, 2 ** 36);
+  await t.rejects(loadTokenizer(join(file, '..')), { code: 'ERR_TOKENIZER', message: /more than any tokenizer/ });
+});
