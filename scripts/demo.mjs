@@ -1,0 +1,6 @@
+import { join } from 'node:path';
+import { setup } from './setup.mjs';
+import { root, run } from './tools.mjs';
+
+setup();
+run(process.execPath, [join(root, 'dist/demo/demo.js')]);

@@ -1,0 +1,51 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+export const jobs = String(availableParallelism());
+
+/** Ends the process with one line that says what is wrong and what to do. */
+export function fail(message) {
+  console.error(`espalier: ${message}`);
+  process.exit(1);
+}
+
+/** Runs a command in the package's root with its output shown, and ends the process where it fails. */
+export function run(command, args, options = {}) {
+  const { status, signal, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit', ...options });
+  if (status === 0) return;
+  const reason = error?.message ?? (signal ? `killed by ${signal}` : `exit code ${status}`);
+  fail(`'${[command, ...args].join(' ')}' failed: ${reason} (its output is above)`);
+}
+
+/** Runs a file of a dependency with this Node, so that neither npx nor a shell is needed. */
+export function runModule(file, args, options) {
+  run(process.execPath, [join(root, 'node_modules', file), ...args], options);
+}
+
+export function hasCommand(name) {
+  return process.env.PATH.split(delimiter).some((directory) => existsSync(join(directory, name)));
+}
+
+/** What a Debian package brings, to tell whether it is there without asking the package manager. */
+const packageContents = {
+  'g++': () => hasCommand('g++') || hasCommand('c++') || hasCommand('clang++'),
+  make: () => hasCommand('make'),
+  cmake: () => hasCommand('cmake'),
+  'libeigen3-dev': () => existsSync('/usr/include/eigen3/Eigen/Dense'),
+  'libgtest-dev': () => existsSync('/usr/include/gtest/gtest.h'),
+  'clang-format': () => hasCommand('clang-format'),
+};
+
+export const buildPackages = ['g++', 'make', 'cmake', 'libeigen3-dev'];
+export const testPackages = ['libgtest-dev', 'clang-format'];
+
+/** The packages of those named that this machine lacks. */
+export function missingPackages(names) {
+  return names.filter((name) => !packageContents[name]());
+}
+
+export const aptInstall = (names) => `apt-get install -y --no-install-recommends ${names.join(' ')}`;
