@@ -31,13 +31,16 @@ export async function readExamples(file: string, task: Task, columns: Partial<Co
   return examples;
 }
 
-/** Labels as native code takes them. Throws ERR_DATA where one is missing. */
+/** Labels as native code takes them. Throws ERR_DATA where one is missing or none of the task's. */
 export function labelsOf(examples: readonly Example[], task: Task): Int32Array | Float32Array {
+  const classes = task.labels?.length ?? Number.POSITIVE_INFINITY;
+  const isLabel = (label: number) =>
+    task.kind === 'classification' ? Number.isInteger(label) && label >= 0 && label < classes : Number.isFinite(label);
   const labels = examples.map(({ label }, index) => {
-    if (label !== undefined) return label;
+    if (label !== undefined && isLabel(label)) return label;
     throw new EspalierError(
       'ERR_DATA',
-      `example ${index + 1} has no label (task ${task.name} needs ${task.allowedLabels})`,
+      `example ${index + 1} has the label ${label} (task ${task.name} needs ${task.allowedLabels})`,
     );
   });
   return task.kind === 'classification' ? Int32Array.from(labels) : Float32Array.from(labels);

@@ -1,7 +1,7 @@
 import { EspalierError } from '../native/errors.js';
 import { oneLine } from '../quote.js';
 import type { Row } from './rows.js';
-import { badData, cannotRead, readLines, readText } from './text.js';
+import { badData, cannotRead, readLines, readTextPieces } from './text.js';
 
 /** One JSON object a line. Throws ERR_DATA. */
 export async function* readJsonLines(file: string): AsyncGenerator<Row> {
@@ -25,7 +25,7 @@ export async function* readJsonArray(file: string): AsyncGenerator<Row> {
 
 async function readWhole(file: string): Promise<string> {
   let text = '';
-  for await (const piece of readText(file)) {
+  for await (const piece of readTextPieces(file)) {
     try {
       text += piece;
     } catch (error) {

@@ -65,8 +65,8 @@ function checkLength(line: Buffer, number: number, file: string): void {
 }
 
 /** A file's text in pieces. Throws ERR_DATA. */
-export async function* readText(file: string): AsyncGenerator<string> {
-  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+export async function* readTextPieces(file: string): AsyncGenerator<string> {
+  const decoder = new TextDecoder('utf-8', { fatal: true });
   let lines = 0;
   const decode = (piece?: Buffer) => {
     try {

@@ -12,6 +12,7 @@ import { WordPiece } from './word-piece.js';
 const onlyType = <const T extends string>(name: T) =>
   v.literal(name, (issue) => `${issue.received} is not supported, only ${JSON.stringify(name)}`);
 const tokenId = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const typeId = v.picklist([0, 1]);
 const tokenText = v.pipe(
   v.string(),
   v.nonEmpty(),
@@ -20,8 +21,8 @@ const tokenText = v.pipe(
 
 const templatePart = v.union(
   [
-    v.object({ SpecialToken: v.object({ id: v.string(), type_id: tokenId }) }),
-    v.object({ Sequence: v.object({ id: v.picklist(['A', 'B']), type_id: tokenId }) }),
+    v.object({ SpecialToken: v.object({ id: v.string(), type_id: typeId }) }),
+    v.object({ Sequence: v.object({ id: v.picklist(['A', 'B']), type_id: typeId }) }),
   ],
   'is neither a SpecialToken nor a Sequence A or B',
 );
@@ -40,6 +41,18 @@ const bertProcessing = v.object({
 
 /** The part of the format that BERT's tokenizers use. `truncation`, `padding` and `decoder` are nobody's business here. */
 const tokenizerFile = v.object({
+  // First, because the model's type says best what kind of tokenizer it is.
+  model: v.object({
+    // Files from before the type was written down are WordPiece if they have its other fields.
+    type: v.optional(onlyType('WordPiece')),
+    unk_token: v.string(),
+    continuing_subword_prefix: v.string(),
+    max_input_chars_per_word: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+    vocab: v.custom<Record<string, unknown>>(
+      (vocab) => typeof vocab === 'object' && vocab !== null && !Array.isArray(vocab),
+      'is not an object',
+    ),
+  }),
   version: v.literal('1.0'),
   added_tokens: v.array(
     v.object({
@@ -65,17 +78,6 @@ const tokenizerFile = v.object({
     [templateProcessing, bertProcessing],
     (issue) => `${issue.received} is not supported, only ${issue.expected}`,
   ),
-  model: v.object({
-    // Files from before the type was written down are WordPiece if they have its other fields.
-    type: v.optional(onlyType('WordPiece')),
-    unk_token: v.string(),
-    continuing_subword_prefix: v.string(),
-    max_input_chars_per_word: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
-    vocab: v.custom<Record<string, unknown>>(
-      (vocab) => typeof vocab === 'object' && vocab !== null && !Array.isArray(vocab),
-      'is not an object',
-    ),
-  }),
 });
 type TokenizerFile = v.InferOutput<typeof tokenizerFile>;
 

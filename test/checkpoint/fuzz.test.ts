@@ -125,7 +125,7 @@ t.test('a spoilt config.json or weight file is read or refused with one kind of 
   const path = writeTiny(t.testdir());
   const weights = readFileSync(join(path, 'model.safetensors'));
   let refused = 0;
-  for (let round = 0; round < 1500; round++) {
+  for (let round = 0; round < 1000; round++) {
     const config: Record<string, unknown> = { ...tinyConfig };
     const text = () => Buffer.from(JSON.stringify(config));
     const spoil = random.below(3);
@@ -137,5 +137,5 @@ t.test('a spoilt config.json or weight file is read or refused with one kind of 
       if (!(error instanceof EspalierError) || !codes.includes(error.code)) t.fail(`round ${round}: ${error}`);
     });
   }
-  t.ok(refused > 500, `${refused} were refused`);
+  t.ok(refused > 300, `${refused} were refused`);
 });

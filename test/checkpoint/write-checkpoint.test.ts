@@ -152,6 +152,8 @@ t.test('weights that do not fit the spec are never written', async (t) => {
   const without = new Map(source.weights);
   without.delete('pooler.bias');
   await t.rejects(writeCheckpoint({ ...source, weights: without }, output), { code, message: /pooler\.bias/ });
+  const short = new Map(source.weights).set('pooler.bias', { dtype: 'f16', shape: [8], data: new Uint8Array(15) });
+  await t.rejects(writeCheckpoint({ ...source, weights: short }, output), { code, message: /in 15 bytes/ });
   const spec = { ...source.spec, labels: 3 };
   await t.rejects(writeCheckpoint({ ...source, spec }, output), { code, message: /classifier\.weight is \[2,8\]/ });
   await t.rejects(writeCheckpoint(source, output, { files: { '../pruning.json': '' } }), { code });
@@ -173,6 +175,7 @@ t.test('an abort between two tensors leaves the old checkpoint and nothing else'
   const output = writeTiny(fresh());
   const before = readFileSync(join(output, 'model.safetensors'));
   const controller = new AbortController();
+  let readsAfterAbort = 0;
   const begun = () =>
     readdirSync(dirname(output))
       .map((name) => join(dirname(output), name, 'model.safetensors'))
@@ -183,7 +186,8 @@ t.test('an abort between two tensors leaves the old checkpoint and nothing else'
       {
         ...tensor,
         get data() {
-          if (begun()) controller.abort();
+          if (controller.signal.aborted) readsAfterAbort++;
+          else if (begun()) controller.abort();
           return tensor.data;
         },
       },
@@ -192,6 +196,7 @@ t.test('an abort between two tensors leaves the old checkpoint and nothing else'
   const { signal } = controller;
   await t.rejects(writeCheckpoint({ ...source, weights }, output, { force: true, signal }), { code: 'ERR_CANCELLED' });
   t.ok(signal.aborted);
+  t.ok(readsAfterAbort < 2, 'the other tensors are not touched any more');
   t.ok(before.equals(readFileSync(join(output, 'model.safetensors'))));
   t.same(readdirSync(dirname(output)), ['model']);
 });

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { readExamples } from '../../src/data/examples.js';
@@ -191,3 +191,21 @@ for (const [index, { what, name, content, task = 'sst2', message }] of bad.entri
     t.ok(error.message.length < 400, 'is short');
   });
 }
+
+t.test('an endless file is refused before it fills memory', async (t) => {
+  for (const extension of ['.tsv', '.csv', '.jsonl']) {
+    const path = join(directory, `endless${extension}`);
+    symlinkSync('/dev/zero', path);
+    await t.rejects(readExamples(path, findTask('sst2')), { code: 'ERR_DATA' }, extension);
+  }
+});
+
+t.test('a property of every object is no column', async (t) => {
+  const path = join(directory, 'a.tsv');
+  writeFileSync(path, tsv);
+  const columns = { text: 'constructor' };
+  await t.rejects(readExamples(path, findTask('sst2'), columns), {
+    code: 'ERR_DATA',
+    message: /no column "constructor"/,
+  });
+});

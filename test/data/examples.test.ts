@@ -33,7 +33,7 @@ t.test('every format: byte order mark, CRLF, empty lines, no end of the last lin
   ];
   const contents = {
     '.tsv': 'sentence\tlabel\r\n\r\ngood\t1\r\n\n\nbad\t0',
-    '.csv': 'sentence,label\r\n\r\ngood,1\r\n\r\nbad,0',
+    '.csv': 'label,sentence\n\r\n1,good\r\n\n0,bad',
     '.jsonl': '{"sentence": "good", "label": 1}\r\n\r\n{"sentence": "bad", "label": "negative"}',
     '.json': '[\r\n{"sentence": "good", "label": "1"}, {"sentence": "bad", "label": 0}]',
   };
@@ -105,10 +105,11 @@ t.test('labels for native code: indices or floats, none missing', async (t) => {
   ];
   t.same(labelsOf(examples, sst2), Int32Array.of(1, 0));
   t.same(labelsOf(examples, findTask('regression')), Float32Array.of(1, 0));
-  t.throws(() => labelsOf([...examples, { text: 'c' }], sst2), {
-    code: 'ERR_DATA',
-    message: /example 3 has no label.*negative/,
-  });
+  for (const label of [undefined, 2, -1, 0.5, Number.NaN]) {
+    const message = `example 3 has the label ${label} (task sst2 needs "negative", "positive" or 0 to 1)`;
+    t.throws(() => labelsOf([...examples, { text: 'c', label }], sst2), { code: 'ERR_DATA', message });
+  }
+  t.throws(() => labelsOf([{ text: 'a', label: Number.NaN }], findTask('stsb')), { code: 'ERR_DATA' });
 });
 
 t.test('reads the GLUE files', { skip: !hasShared && 'the shared data are absent' }, async (t) => {
