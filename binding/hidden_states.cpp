@@ -60,6 +60,8 @@ Napi::Value HiddenStatesObject::collect(const Napi::CallbackInfo& info) {
           const std::shared_lock<std::shared_mutex> studentModel(student->owner->mutex);
           std::shared_lock<std::shared_mutex> teacherModel(teacher->owner->mutex, std::defer_lock);
           if (teacher->owner != student->owner) teacherModel.lock();
+          std::shared_lock<std::shared_mutex> targetsModel;
+          if (teacher->targetsOnly) targetsModel = std::shared_lock(teacher->targetsOnly->mutex);
           const std::scoped_lock lock(student->mutex, teacher->mutex);
           return student->states->collect(*teacher->states, static_cast<size_t>(layer), sublayer, *cancel);
         },

@@ -153,13 +153,17 @@ Napi::Value ModelObject::weight(const Napi::CallbackInfo& info) {
 Napi::Value ModelObject::embed(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     const auto batch = std::make_shared<PackedBatch>(toBatch(info[0]));
-    const auto cancel = CancelTokenObject::token(info[1]);
+    std::shared_ptr<SharedModel> targetsOnly;
+    if (info[1].IsObject()) targetsOnly = Unwrap(info[1].As<Napi::Object>())->model_.get();
+    const auto cancel = CancelTokenObject::token(info[2]);
     const std::shared_ptr<SharedModel> owner = model_.get();
     return startReading<std::shared_ptr<SharedHiddenStates>>(
         info.Env(), owner, [=](const std::shared_ptr<Model>& model) {
           auto shared = std::make_shared<SharedHiddenStates>();
           shared->owner = owner;
-          shared->states = std::make_unique<HiddenStates>(model, *batch, *cancel);
+          shared->targetsOnly = targetsOnly;
+          shared->states =
+              std::make_unique<HiddenStates>(model, targetsOnly ? targetsOnly->model : nullptr, *batch, *cancel);
           return shared;
         });
   });

@@ -56,6 +56,7 @@ struct SharedModel {
 
 struct SharedHiddenStates {
   std::shared_ptr<SharedModel> owner;
+  std::shared_ptr<SharedModel> targetsOnly;  // may be null
   std::unique_ptr<HiddenStates> states;
   std::mutex mutex;  // states change while they advance
 };

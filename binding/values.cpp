@@ -26,19 +26,9 @@ Napi::Value adopt(Napi::Env env, std::vector<T>&& values) {
   return Array::New(env, count, memory, 0);
 }
 
-Napi::Object toObject(const Napi::Value& value, const char* name) {
-  if (!value.IsObject()) refuse(name, "an object");
-  return value.As<Napi::Object>();
-}
-
 Napi::Array toArray(const Napi::Value& value, const char* name) {
   if (!value.IsArray()) refuse(name, "an array");
   return value.As<Napi::Array>();
-}
-
-double toNumber(const Napi::Value& value, const char* name) {
-  if (!value.IsNumber()) refuse(name, "a number");
-  return value.As<Napi::Number>().DoubleValue();
 }
 
 /// A count: an integer from `least` up.
@@ -98,6 +88,16 @@ Napi::Value toTypedArray(Napi::Env env, std::vector<float>&& values) {
 
 Napi::Value toTypedArray(Napi::Env env, std::vector<double>&& values) {
   return adopt<Napi::Float64Array>(env, std::move(values));
+}
+
+Napi::Object toObject(const Napi::Value& value, const char* name) {
+  if (!value.IsObject()) refuse(name, "an object");
+  return value.As<Napi::Object>();
+}
+
+double toNumber(const Napi::Value& value, const char* name) {
+  if (!value.IsNumber()) refuse(name, "a number");
+  return value.As<Napi::Number>().DoubleValue();
 }
 
 int32_t toInt32(const Napi::Value& value, const char* name) {
@@ -192,18 +192,6 @@ KeptUnits toKeptUnits(const Napi::Value& value) {
     return layers;
   };
   return {perLayer("heads"), perLayer("neurons")};
-}
-
-SublayerStatistics toStatistics(const Napi::Value& value) {
-  const Napi::Object object = toObject(value, "statistics");
-  SublayerStatistics statistics;
-  statistics.rows = static_cast<int64_t>(toNumber(object.Get("rows"), "rows"));
-  statistics.gram = toDoubles(object.Get("gram"), "gram");
-  statistics.cross = toDoubles(object.Get("cross"), "cross");
-  statistics.inputSums = toDoubles(object.Get("inputSums"), "inputSums");
-  statistics.targetSums = toDoubles(object.Get("targetSums"), "targetSums");
-  statistics.targetSquares = toNumber(object.Get("targetSquares"), "targetSquares");
-  return statistics;
 }
 
 Napi::Value fromStatistics(Napi::Env env, SublayerStatistics& statistics) {

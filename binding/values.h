@@ -23,6 +23,8 @@ std::vector<double> toDoubles(const Napi::Value& value, const char* name);
 Napi::Value toTypedArray(Napi::Env env, std::vector<float>&& values);
 Napi::Value toTypedArray(Napi::Env env, std::vector<double>&& values);
 
+Napi::Object toObject(const Napi::Value& value, const char* name);
+double toNumber(const Napi::Value& value, const char* name);
 int32_t toInt32(const Napi::Value& value, const char* name);
 DType toDType(const Napi::Value& value);
 const char* dtypeName(DType dtype);
@@ -35,7 +37,6 @@ PackedBatch toBatch(const Napi::Value& value);
 std::shared_ptr<Mask> toMask(const Napi::Value& value);
 Labels toLabels(const Napi::Value& labels, const Napi::Value& loss);
 KeptUnits toKeptUnits(const Napi::Value& value);
-SublayerStatistics toStatistics(const Napi::Value& value);
 Napi::Value fromStatistics(Napi::Env env, SublayerStatistics& statistics);
 
 /// A stored tensor whose bytes stay in JavaScript's memory: keep `owner` while they are read.

@@ -21,6 +21,12 @@ int64_t span(const Matrix& view) { return (view.rows - 1) * view.stride + view.c
 
 bool isEmpty(const Matrix& view) { return view.rows == 0 || view.cols == 0; }
 
+/// Values cross to the host as f32 or f64.
+void requireHostType(const char* operation, const Matrix& view) {
+  const DType dtype = view.dtype == DType::f64 ? DType::f64 : DType::f32;
+  Arguments(operation, dtype).shape({"view", view}, view.rows, view.cols);
+}
+
 /// Copies rows x cols elements, converting each to the target's type.
 template <typename From, typename To>
 void convertRows(const From* from, int64_t fromStride, To* to, int64_t toStride, int64_t rows, int64_t cols) {
@@ -39,10 +45,9 @@ void readAs(const BackendTable& table, BackendState* state, const Matrix& view, 
 
 template <typename T>
 void readView(const BackendTable& table, BackendState* state, const Matrix& view, T* values) {
-  const bool isDouble = view.dtype == DType::f64;
-  Arguments("read", DType::f32).shape({"view", view}, view.rows, view.cols, isDouble ? DType::f64 : DType::f32);
+  requireHostType("read", view);
   if (isEmpty(view)) return;
-  isDouble ? readAs<double>(table, state, view, values) : readAs<float>(table, state, view, values);
+  view.dtype == DType::f64 ? readAs<double>(table, state, view, values) : readAs<float>(table, state, view, values);
 }
 
 /// Fills the gaps between the rows with zeros.
@@ -55,6 +60,7 @@ void writeAs(const BackendTable& table, BackendState* state, const T* values, co
 
 template <typename T>
 void writeView(const BackendTable& table, BackendState* state, const T* values, const Matrix& view) {
+  requireHostType("tensorFrom", view);
   if (isEmpty(view)) return;
   view.dtype == DType::f64 ? writeAs<double>(table, state, values, view) : writeAs<float>(table, state, values, view);
 }

@@ -48,8 +48,11 @@ class Accumulator {
 
 }  // namespace
 
-HiddenStates::HiddenStates(std::shared_ptr<const Model> model, const PackedBatch& batch, const CancelToken& cancel)
-    : model_(std::move(model)) {
+HiddenStates::HiddenStates(std::shared_ptr<const Model> model, std::shared_ptr<const Model> targetsOnly,
+                           const PackedBatch& batch, const CancelToken& cancel)
+    : model_(std::move(model)), targetsOnly_(std::move(targetsOnly)) {
+  require(targetsOnly_ == nullptr || targetsOnly_->spec().layers.size() == model_->spec().layers.size(),
+          "the neurons for targets belong to another model");
   checkBatch(batch, model_->spec());
   sequences_ = batch.sequences();
   tokens_ = batch.tokens();
@@ -105,16 +108,21 @@ SublayerStatistics HiddenStates::collect(HiddenStates& teacher, size_t layer, Su
     const Layer guide(*teacher.model_, layer, batches_[i], *workspace);
     const Matrix hidden = rows(hidden_, i);
     const Matrix guideHidden = teacher.rows(teacher.hidden_, i);
-    Matrix inputs, sum;
+    Matrix inputs, sum, reached;
     if (attention) {
       inputs = student.attentionContext(student.allTokens(hidden), hidden);
-      sum = guide.attentionSum(guide.attentionContext(guide.allTokens(guideHidden), guideHidden), guideHidden);
+      reached = sum =
+          guide.attentionSum(guide.attentionContext(guide.allTokens(guideHidden), guideHidden), guideHidden);
     } else {
       inputs = student.ffnActivations(hidden);
-      sum = guide.ffnSum(guide.ffnActivations(guideHidden), guideHidden);
+      reached = sum = guide.ffnSum(guide.ffnActivations(guideHidden), guideHidden);
+      if (teacher.targetsOnly_ != nullptr) {
+        const Layer further(*teacher.targetsOnly_, layer, batches_[i], *workspace);
+        reached = further.ffnSumWithoutBias(further.ffnActivations(guideHidden), sum);
+      }
     }
     const Matrix targets = (*workspace).matrix(hidden.rows, hidden.cols);
-    backend.subtract({sum, hidden, output.bias.view.data, targets});
+    backend.subtract({reached, hidden, output.bias.view.data, targets});
     accumulator.add(inputs, targets);
     guide.normalize(sublayer, sum, shrinks ? sum : teacher.rows(next, i));
     if (shrinks) backend.gatherRows({sum, batches_[i].firstTokens(), teacher.rows(next, i)});

@@ -23,8 +23,10 @@ struct SublayerStatistics {
 /// needs. Memory: one [tokens, hidden] matrix, whatever the number of layers.
 class HiddenStates {
  public:
-  /// The embeddings' output.
-  HiddenStates(std::shared_ptr<const Model> model, const PackedBatch& batch, const CancelToken& cancel);
+  /// The embeddings' output. `targetsOnly` holds further neurons of the same layers and may be null: they take part in
+  /// the targets that collect() draws from these states, but not in the states.
+  HiddenStates(std::shared_ptr<const Model> model, std::shared_ptr<const Model> targetsOnly, const PackedBatch& batch,
+               const CancelToken& cancel);
 
   size_t bytes() const { return hidden_.buffer->bytes(); }
 
@@ -43,6 +45,7 @@ class HiddenStates {
   void checkPosition(size_t layer, Sublayer sublayer) const;
 
   std::shared_ptr<const Model> model_;
+  std::shared_ptr<const Model> targetsOnly_;
   std::vector<MicroBatch> parts_;
   std::vector<DeviceBatch> batches_;
   int64_t sequences_;

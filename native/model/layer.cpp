@@ -108,6 +108,12 @@ Matrix Layer::ffnSum(const Matrix& activations, const Matrix& input) const {
   return sum;
 }
 
+Matrix Layer::ffnSumWithoutBias(const Matrix& activations, const Matrix& sum) const {
+  const Matrix wider = scratch(sum.rows, sum.cols);
+  backend_.linear(activations, *packed_.ffnOut.forward, withResidual(sum), wider);
+  return wider;
+}
+
 void Layer::normalize(Sublayer sublayer, const Matrix& sum, const Matrix& y) const {
   const bool attention = sublayer == Sublayer::attention;
   const LayerWeights& weights = model_.layerWeights(index_);

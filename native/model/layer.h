@@ -44,6 +44,8 @@ class Layer {
   /// [rows, neurons]
   Matrix ffnActivations(const Matrix& input) const;
   Matrix ffnSum(const Matrix& activations, const Matrix& input) const;
+  /// What further neurons of the same layer add to another model's sum.
+  Matrix ffnSumWithoutBias(const Matrix& activations, const Matrix& sum) const;
   /// The LayerNorm that ends a sub-layer; y may be sum itself.
   void normalize(Sublayer sublayer, const Matrix& sum, const Matrix& y) const;
 

@@ -119,7 +119,7 @@ export interface NativeModel {
   select(kept: KeptUnits, mode: Mode): Promise<NativeModel>;
   scaleUnits(layer: number, sublayer: Sublayer, scales: Float64Array): Promise<void>;
   weight(role: string, dtype: DType): Promise<TensorData>;
-  embed(batch: PackedBatch, cancel: NativeCancelToken): Promise<NativeHiddenStates>;
+  embed(batch: PackedBatch, targetsOnly: NativeModel | null, cancel: NativeCancelToken): Promise<NativeHiddenStates>;
   dispose(): void;
 }
 

@@ -20,6 +20,13 @@ export class Engine {
    */
   static open(options: EngineOptions = {}): Engine {
     const device = options.device === undefined || options.device === 'auto' ? 'cpu' : options.device;
+    const unusable = devices().find(({ name, available }) => name === device.split(':')[0] && !available);
+    if (unusable) {
+      throw new EspalierError(
+        'ERR_NO_DEVICE',
+        `device ${device}: ${unusable.detail} (\`espalier devices\` lists what can run)`,
+      );
+    }
     const threads = options.threads ?? addon().availableThreads();
     if (!Number.isInteger(threads) || threads < 1 || threads > 1024) {
       throw new EspalierError('ERR_INVALID_ARGUMENT', `threads must be a whole number from 1 to 1024, not ${threads}`);

@@ -21,6 +21,15 @@ export interface RunOptions extends CallOptions {
   mask?: Mask | undefined;
 }
 
+/** Options of hidden states. */
+export interface EmbedOptions extends CallOptions {
+  /**
+   * Further neurons of the same layers: the targets drawn from the states, when they are a teacher's, hold what these
+   * add; the states themselves do not.
+   */
+  targetsOnly?: Model | undefined;
+}
+
 /** Weights loaded on one engine. Calls may run at the same time, except scaleUnits(). */
 export class Model {
   readonly spec: ModelSpec;
@@ -95,8 +104,11 @@ export class Model {
   }
 
   /** Hidden states after the embeddings, to be taken through the layers one sub-layer at a time. */
-  async embed(batch: PackedBatch, options: CallOptions = {}): Promise<HiddenStates> {
-    return new HiddenStates(await callCancellable(options.signal, (cancel) => this.native.embed(batch, cancel)));
+  async embed(batch: PackedBatch, options: EmbedOptions = {}): Promise<HiddenStates> {
+    const targetsOnly = options.targetsOnly?.native ?? null;
+    return new HiddenStates(
+      await callCancellable(options.signal, (cancel) => this.native.embed(batch, targetsOnly, cancel)),
+    );
   }
 
   /** Frees the memory once running calls are done; later calls throw. */

@@ -1,0 +1,96 @@
+#include <algorithm>
+#include <vector>
+
+#include "core/error.h"
+#include "core/thread_pool.h"
+#include "solver/dense.h"
+#include "solver/solver.h"
+
+namespace espalier {
+namespace {
+
+constexpr int64_t kTileInputs = 192;
+
+Matrix matrixView(double* data, int64_t rows, int64_t cols) { return {data, DType::f64, rows, cols, cols}; }
+
+/// weight' in double: row i holds what input i adds to the output.
+std::vector<double> inputVectors(const ProjectionStatistics& statistics) {
+  std::vector<double> vectors(static_cast<size_t>(statistics.inputs * statistics.hidden));
+  for (int64_t c = 0; c < statistics.hidden; ++c) {
+    for (int64_t i = 0; i < statistics.inputs; ++i) {
+      vectors[i * statistics.hidden + c] = statistics.weight[c * statistics.inputs + i];
+    }
+  }
+  return vectors;
+}
+
+/// A'A between the units of two tiles: sums of gram * (weight' weight) over each pair of units. A product of two
+/// outputs summed over the hidden coordinates is the product of the inputs times that of their weight vectors.
+void fillTile(const ProjectionStatistics& statistics, const Matrix& vectors, int64_t unitSize, int64_t firstUnit,
+              int64_t units, int64_t firstOther, int64_t others, int64_t unknowns, double* matrix) {
+  std::vector<double> weights(static_cast<size_t>(units * others * unitSize * unitSize));
+  const Matrix products = matrixView(weights.data(), units * unitSize, others * unitSize);
+  denseKernels().addProduct(1, vectors.rowRange(firstUnit * unitSize, products.rows),
+                            vectors.rowRange(firstOther * unitSize, products.cols), products);
+  for (int64_t u = 0; u < units; ++u) {
+    for (int64_t o = 0; o < others; ++o) {
+      double sum = 0;
+      for (int64_t i = u * unitSize; i < (u + 1) * unitSize; ++i) {
+        const double* gram = statistics.gram + (firstUnit * unitSize + i) * statistics.inputs + firstOther * unitSize;
+        for (int64_t j = o * unitSize; j < (o + 1) * unitSize; ++j) sum += gram[j] * products.row<double>(i)[j];
+      }
+      matrix[(firstUnit + u) * unknowns + firstOther + o] = sum;
+      matrix[(firstOther + o) * unknowns + firstUnit + u] = sum;
+    }
+  }
+}
+
+}  // namespace
+
+ScaleSystem scaleSystem(const ProjectionStatistics& statistics, int64_t unitSize, bool ones, int threads) {
+  require(statistics.rows > 0 && statistics.hidden > 0, "there are no rows to fit the scales to");
+  require(unitSize > 0 && statistics.inputs > 0 && statistics.inputs % unitSize == 0,
+          "the inputs of a projection must be a whole number of units");
+  const int64_t units = statistics.inputs / unitSize;
+  const int64_t unknowns = units + (ones ? 1 : 0);
+  const int64_t hidden = statistics.hidden;
+  std::vector<double> transposed = inputVectors(statistics);
+  const Matrix vectors = matrixView(transposed.data(), statistics.inputs, hidden);
+
+  ScaleSystem system;
+  system.matrix.resize(static_cast<size_t>(unknowns * unknowns));
+  const int64_t tile = std::max<int64_t>(1, kTileInputs / unitSize);
+  const int64_t tiles = (units + tile - 1) / tile;
+  parallelFor(threads, tiles * tiles, [&](int64_t index) {
+    const int64_t first = index / tiles * tile, other = index % tiles * tile;
+    if (other > first) return;
+    fillTile(statistics, vectors, unitSize, first, std::min(tile, units - first), other, std::min(tile, units - other),
+             unknowns, system.matrix.data());
+  });
+
+  // A'b, and the products with the column of ones.
+  system.rhs.assign(static_cast<size_t>(unknowns), 0.0);
+  std::vector<double> withOnes(static_cast<size_t>(units));
+  for (int64_t i = 0; i < statistics.inputs; ++i) {
+    double target = 0, sum = 0;
+    for (int64_t c = 0; c < hidden; ++c) {
+      target += statistics.cross[i * hidden + c] * vectors.row<double>(i)[c];
+      sum += vectors.row<double>(i)[c];
+    }
+    system.rhs[i / unitSize] += target;
+    withOnes[i / unitSize] += sum * statistics.inputSums[i];
+  }
+  if (ones) {
+    for (int64_t u = 0; u < units; ++u) {
+      system.matrix[u * unknowns + units] = system.matrix[units * unknowns + u] = withOnes[u];
+    }
+    system.matrix[units * unknowns + units] = static_cast<double>(statistics.rows * hidden);
+    for (int64_t c = 0; c < hidden; ++c) system.rhs[units] += statistics.targetSums[c];
+  }
+  for (int64_t u = 0; u < unknowns; ++u) {
+    for (int64_t v = 0; v < unknowns; ++v) system.rhs[u] -= system.matrix[u * unknowns + v];
+  }
+  return system;
+}
+
+}  // namespace espalier

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace espalier {
+
+/// What least squares over a sub-layer's output projection needs, all row-major: sums over `rows` rows (tokens) of the
+/// projection's inputs x and of the targets b that x * weight' should reach, and the weight itself.
+struct ProjectionStatistics {
+  int64_t rows = 0;
+  int64_t inputs = 0;
+  int64_t hidden = 0;
+  const double* gram = nullptr;        // [inputs, inputs] x'x
+  const double* cross = nullptr;       // [inputs, hidden] x'b
+  const double* inputSums = nullptr;   // [inputs]
+  const double* targetSums = nullptr;  // [hidden]
+  const float* weight = nullptr;       // [hidden, inputs]
+};
+
+/// The normal equations matrix * z = rhs of one scale 1 + z per unit.
+struct ScaleSystem {
+  std::vector<double> matrix;  // [unknowns, unknowns], symmetric
+  std::vector<double> rhs;     // [unknowns]
+};
+
+/// Kwon et al. 2022, section 4.3 (mask tuning): the least-squares problem of one scale per unit, a unit being
+/// `unitSize` consecutive inputs. Column u of its matrix A is what unit u adds to the projection's output, every row
+/// and hidden coordinate below one another; `ones` appends a column of ones, so a constant shift is not blamed on the
+/// units. Returns matrix = A'A and rhs = A'b - A'A 1. Throws invalidArgument when the sizes do not fit.
+ScaleSystem scaleSystem(const ProjectionStatistics& statistics, int64_t unitSize, bool ones, int threads);
+
+/// z of (M^2 + 1) z = M r: what LSMR with damp 1 on M z = r converges to. An eigenvalue s of M is inverted as
+/// s / (s^2 + 1), so directions the data says little about stay untouched. M must be positive semi-definite.
+/// Throws nonFinite on NaN or infinity, notPositiveDefinite when M has an eigenvalue of -1 or below.
+std::vector<double> solveFiltered(const ScaleSystem& system, int threads);
+
+}  // namespace espalier

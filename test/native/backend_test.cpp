@@ -1,0 +1,143 @@
+// Opening backends, and moving values in and out of their memory.
+
+#include "backend/backend.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <limits>
+
+#include "support/engines.h"
+
+namespace espalier::test {
+
+namespace {
+
+void expectError(ErrorCode code, const std::function<void()>& call) {
+  try {
+    call();
+    ADD_FAILURE() << "was accepted";
+  } catch (const Error& error) {
+    EXPECT_STREQ(errorCodeName(error.code()), errorCodeName(code)) << error.what();
+  }
+}
+
+class BackendTest : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    const Candidate candidate = openCandidate(GetParam(), 2);
+    if (!candidate.backend) GTEST_SKIP() << candidate.reason;
+    backend_ = candidate.backend;
+  }
+  std::vector<float> read(const Matrix& view) {
+    std::vector<float> values(static_cast<size_t>(view.rows * view.cols));
+    backend_->read(view, values.data());
+    return values;
+  }
+
+  std::shared_ptr<Backend> backend_;
+};
+
+const std::vector<float> kSix{1, 2, 3, 4, 5, 6};
+
+TEST_P(BackendTest, saysWhatItIs) {
+  EXPECT_STREQ(backend_->name(), GetParam());
+  EXPECT_STRNE(backend_->describe(), "");
+  EXPECT_EQ(backend_->threads(), 2);
+  EXPECT_EQ(backend_->dtype(), DType::f32);
+}
+
+TEST_P(BackendTest, givesBackTheValuesItWasGiven) {
+  const Tensor tensor = backend_->tensorFrom(2, 3, kSix.data());
+  EXPECT_EQ(read(tensor.view), kSix);
+  std::vector<double> doubles(6);
+  backend_->read(tensor.view, doubles.data());
+  EXPECT_EQ(doubles, std::vector<double>(kSix.begin(), kSix.end()));
+}
+
+TEST_P(BackendTest, keepsDoublesExactly) {
+  const std::vector<double> values{1.0 / 3, -2.0 / 7};
+  const Tensor tensor = backend_->tensorFrom(2, 1, values.data(), DType::f64);
+  std::vector<double> actual(2);
+  backend_->read(tensor.view, actual.data());
+  EXPECT_EQ(actual, values);
+}
+
+TEST_P(BackendTest, startsTensorsAtZeroOnPaddedRows) {
+  const Tensor tensor = backend_->tensor(3, 5);
+  EXPECT_EQ(tensor.view.stride, backend_->stride(5));
+  EXPECT_GE(tensor.view.stride, 5);
+  EXPECT_EQ(read(tensor.view), std::vector<float>(15, 0));
+}
+
+TEST_P(BackendTest, readsAndClearsPartsOfATensor) {
+  const Tensor tensor = backend_->tensorFrom(2, 3, kSix.data());
+  EXPECT_EQ(read(tensor.view.columns(1, 2)), (std::vector<float>{2, 3, 5, 6}));
+  backend_->fillZero(tensor.view.columns(1, 1));
+  EXPECT_EQ(read(tensor.view), (std::vector<float>{1, 0, 3, 4, 0, 6}));
+  backend_->fillZero(tensor.view.rowRange(0, 1));
+  EXPECT_EQ(read(tensor.view), (std::vector<float>{0, 0, 0, 4, 0, 6}));
+}
+
+TEST_P(BackendTest, hasAnAddressForTensorsWithoutElements) {
+  for (const Tensor& tensor : {backend_->tensor(0, 4), backend_->tensor(4, 0)}) {
+    EXPECT_TRUE(tensor.view);
+    EXPECT_NO_THROW(read(tensor.view));
+    EXPECT_NO_THROW(backend_->fillZero(tensor.view));
+  }
+}
+
+TEST_P(BackendTest, keepsItsMemoryAndItselfAliveWithATensor) {
+  Tensor tensor = backend_->tensorFrom(2, 3, kSix.data());
+  const std::weak_ptr<Backend> backend = backend_;
+  const Matrix view = tensor.view;
+  backend_.reset();
+  ASSERT_FALSE(backend.expired());
+  std::vector<float> values(6);
+  tensor.buffer->backend().read(view, values.data());
+  EXPECT_EQ(values, kSix);
+  tensor = {};
+  EXPECT_TRUE(backend.expired());
+}
+
+TEST_P(BackendTest, refusesImpossibleTensors) {
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  expectError(ErrorCode::invalidArgument, [&] { backend_->tensor(-1, 2); });
+  expectError(ErrorCode::invalidArgument, [&] { backend_->tensor(2, -1); });
+  expectError(ErrorCode::invalidArgument, [&] { backend_->tensor(kMost / 2, 4); });
+  expectError(ErrorCode::invalidArgument, [&] { backend_->tensor(1, kMost); });
+}
+
+TEST_P(BackendTest, refusesToReadOrWriteOtherTypesThanF32AndF64) {
+  std::vector<double> values(6);
+  const Tensor halves = backend_->tensor(2, 3, DType::f16);
+  expectError(ErrorCode::invalidArgument, [&] { backend_->read(halves.view, values.data()); });
+  expectError(ErrorCode::invalidArgument, [&] { backend_->tensorFrom(2, 3, values.data(), DType::bf16); });
+}
+
+TEST_P(BackendTest, saysWhenMemoryRunsOut) {
+  expectError(ErrorCode::outOfMemory, [&] { backend_->tensor(int64_t{1} << 40, 1 << 12); });
+}
+
+TEST_P(BackendTest, saysHowLargeAPackedWeightIs) {
+  const Tensor weight = backend_->tensorFrom(2, 3, kSix.data());
+  const auto packed = backend_->pack(weight.view, true);
+  EXPECT_EQ(packed->outputs(), 3);
+  EXPECT_EQ(packed->inputs(), 2);
+  EXPECT_GE(packed->bytes(), 6 * sizeof(float));
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, BackendTest, testing::Values("cpu", "reference"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST(BackendOpen, refusesWhatItCannotDo) {
+  expectError(ErrorCode::invalidArgument, [] { Backend::open("tpu", {}); });
+  expectError(ErrorCode::invalidArgument, [] { Backend::open("reference", {DType::f32, 0, 0}); });
+  expectError(ErrorCode::invalidArgument, [] { Backend::open("reference", {DType::f32, 1, -1}); });
+  expectError(ErrorCode::unsupported, [] { Backend::open("reference", {DType::bf16, 1, 0}); });
+  expectError(ErrorCode::unsupported, [] { Backend::open("cpu", {DType::f64, 1, 0}); });
+}
+
+}  // namespace
+
+}  // namespace espalier::test

@@ -1,0 +1,118 @@
+#include <cmath>
+
+#include "cases/cases.h"
+
+namespace espalier::test {
+
+namespace {
+
+struct AttentionShape {
+  Batch batch;
+  int32_t heads;
+  int32_t headSize;
+  bool headMask = true;
+  float sharpness = 1;  // scales q: large values make one-hot probabilities
+};
+
+AttentionArgs attentionInputs(Run& run, const AttentionShape& shape) {
+  const int64_t width = int64_t{shape.heads} * shape.headSize;
+  AttentionArgs args;
+  args.q = run.input(run.queries(), width, shape.sharpness);
+  const Matrix keysAndValues = run.input(run.tokens(), 2 * width);
+  args.k = keysAndValues.columns(0, width);
+  args.v = keysAndValues.columns(width, width);
+  args.offsets = run.offsets();
+  args.queryOffsets = run.queryOffsets();
+  args.sequences = static_cast<int32_t>(run.sequences().count);
+  args.longest = run.longest();
+  args.heads = shape.heads;
+  args.headSize = shape.headSize;
+  args.scale = 1 / std::sqrt(static_cast<double>(shape.headSize));
+  if (shape.headMask) args.headMask = run.vector(shape.heads);
+  return args;
+}
+
+OperationCase attentionCase(const std::string& name, const AttentionShape& shape, bool logSumExp = true) {
+  return {name, shape.batch, [=](Run& run) {
+            AttentionArgs args = attentionInputs(run, shape);
+            args.context = run.output(run.queries(), args.q.cols);
+            if (logSumExp) args.logSumExp = run.output(run.queries(), shape.heads);
+            run.backend().attention(args);
+          }};
+}
+
+struct Wanted {
+  bool inputs = true;
+  bool headMask = true;
+  bool oneGroup = false;  // all sequences in one row of the mask gradient
+};
+
+OperationCase attentionBackwardCase(const std::string& name, const AttentionShape& shape, Wanted wanted = {}) {
+  return {name, shape.batch, [=](Run& run) {
+            AttentionBackwardArgs args;
+            args.forward = attentionInputs(run, shape);
+            args.forward.context = run.output(run.queries(), args.forward.q.cols);
+            args.forward.logSumExp = run.output(run.queries(), shape.heads);
+            run.backend().attention(args.forward);
+            args.dContext = run.input(run.queries(), args.forward.q.cols);
+            if (wanted.inputs) {
+              args.dq = run.output(run.queries(), args.forward.q.cols);
+              args.dk = run.output(run.tokens(), args.forward.q.cols);
+              args.dv = run.output(run.tokens(), args.forward.q.cols);
+            }
+            if (wanted.headMask) {
+              const GroupedGradient gradient = run.groupedGradient(shape.heads, wanted.oneGroup);
+              args.headMaskGradient = gradient.sums;
+              args.groups = gradient.groups;
+            }
+            run.backend().attentionBackward(args);
+          }};
+}
+
+const std::vector<int32_t> kLengths{3, 1, 12, 0, 7};
+const Batch kAllAsk{kLengths};
+const Batch kFirstAsk{kLengths, {1, 1, 1, 0, 1}};
+const Batch kSomeAsk{kLengths, {2, 0, 5, 0, 7}};
+
+}  // namespace
+
+std::vector<OperationCase> attentionCases() {
+  std::vector<OperationCase> cases;
+  const auto both = [&](const std::string& name, const AttentionShape& shape) {
+    cases.push_back(attentionCase("attention" + name, shape));
+    cases.push_back(attentionBackwardCase("attentionBackward" + name, shape));
+  };
+  for (int32_t headSize : {1, 4, 7, 16, 32, 33, 64, 128}) {
+    both("OfHeadSize" + std::to_string(headSize), {kAllAsk, 2, headSize});
+  }
+  both("OneHead", {kAllAsk, 1, 32});
+  both("NoHeads", {kAllAsk, 0, 32});
+  both("ElevenHeads", {kAllAsk, 11, 32});
+  both("FirstTokensAsk", {kFirstAsk, 3, 32});
+  both("SomeTokensAsk", {kSomeAsk, 3, 32});
+  both("WithoutHeadMask", {kAllAsk, 3, 32, false});
+  both("OneTokenSequences", {{{1, 1, 1}}, 2, 32});
+  both("NoSequences", {{{}}, 2, 32});
+  both("LongSequences", {{{130, 65, 257}}, 2, 32});
+  both("AtMaximumLength", {{{512}, {3}}, 2, 64});
+  both("NearlyOneHot", {kAllAsk, 2, 32, true, 20});
+  cases.push_back(attentionCase("attentionWithoutLogSumExp", {kAllAsk, 2, 32}, false));
+  cases.push_back(attentionBackwardCase("attentionBackwardMaskOnly", {kAllAsk, 3, 32}, {false, true}));
+  cases.push_back(attentionBackwardCase("attentionBackwardInputsOnly", {kAllAsk, 3, 32}, {true, false}));
+  cases.push_back(attentionBackwardCase("attentionBackwardOneGroup", {kSomeAsk, 3, 32}, {true, true, true}));
+  return cases;
+}
+
+OperationCase randomAttention(Random& random) {
+  Batch batch;
+  for (int32_t s = random.between(1, 6); s > 0; --s) {
+    batch.lengths.push_back(random.between(1, 70));
+    batch.queries.push_back(random.between(0, batch.lengths.back()));
+  }
+  if (random.chance()) batch.queries = batch.lengths;
+  const AttentionShape shape{batch, random.between(1, 7), random.between(1, 70), random.chance()};
+  if (random.chance()) return attentionCase("attention", shape, random.chance());
+  return attentionBackwardCase("attentionBackward", shape, {random.chance(), random.chance(), random.chance()});
+}
+
+}  // namespace espalier::test

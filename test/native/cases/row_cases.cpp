@@ -1,0 +1,74 @@
+#include <numeric>
+
+#include "cases/cases.h"
+
+namespace espalier::test {
+
+namespace {
+
+const Batch kBatch{{3, 1, 12, 0, 7}};
+
+OperationCase gatherCase(const std::string& name, const Batch& batch, int64_t cols) {
+  return {name, batch, [=](Run& run) {
+            const int32_t* rows = run.indices(run.tokens(), 19);
+            const Matrix x = run.input(Run::fixed(19), cols);
+            run.backend().gatherRows({x, rows, run.output(run.tokens(), cols)});
+          }};
+}
+
+OperationCase scatterAddCase(const std::string& name, int32_t rows, int32_t spacing, int64_t cols) {
+  return {name, {{1}}, [=](Run& run) {
+            std::vector<int32_t> targets(static_cast<size_t>(rows));
+            for (int32_t i = 0; i < rows; ++i) targets[i] = spacing * (rows - i);
+            const Matrix x = run.input(Run::fixed(rows), cols);
+            run.backend().scatterAddRows(
+                {x, run.indices(targets), run.updated(Run::fixed(int64_t{spacing} * rows + 1), cols)});
+          }};
+}
+
+enum class Subtraction { intoOther, intoX, intoZ };
+
+OperationCase subtractCase(const std::string& name, const Batch& batch, int64_t cols, bool bias, Subtraction target) {
+  return {name, batch, [=](Run& run) {
+            SubtractArgs args;
+            args.y =
+                target == Subtraction::intoOther ? run.output(run.tokens(), cols) : run.updated(run.tokens(), cols);
+            args.x = target == Subtraction::intoX ? args.y : run.input(run.tokens(), cols);
+            args.z = target == Subtraction::intoZ ? args.y : run.input(run.tokens(), cols);
+            if (bias) args.bias = run.vector(cols);
+            run.backend().subtract(args);
+          }};
+}
+
+}  // namespace
+
+std::vector<OperationCase> rowCases() {
+  std::vector<OperationCase> cases;
+  for (int64_t cols : {0, 1, 7, 16, 33, 384}) {
+    const std::string width = std::to_string(cols);
+    cases.push_back(gatherCase("gatherRows" + width, kBatch, cols));
+    cases.push_back(scatterAddCase("scatterAddRows" + width, 9, 3, cols));
+    cases.push_back(subtractCase("subtract" + width, kBatch, cols, true, Subtraction::intoOther));
+  }
+  cases.push_back(gatherCase("gatherNoRows", {{0}}, 8));
+  cases.push_back(scatterAddCase("scatterAddNoRows", 0, 1, 8));
+  cases.push_back(subtractCase("subtractWithoutBias", kBatch, 37, false, Subtraction::intoOther));
+  cases.push_back(subtractCase("subtractIntoX", kBatch, 37, true, Subtraction::intoX));
+  cases.push_back(subtractCase("subtractIntoZ", kBatch, 37, true, Subtraction::intoZ));
+  return cases;
+}
+
+OperationCase randomRows(Random& random) {
+  const Batch batch{{random.between(0, 40), random.between(1, 90)}};
+  const int64_t cols = random.between(1, 300);
+  switch (random.between(0, 2)) {
+    case 0:
+      return gatherCase("gatherRows", batch, cols);
+    case 1:
+      return scatterAddCase("scatterAddRows", random.between(0, 90), random.between(1, 3), cols);
+    default:
+      return subtractCase("subtract", batch, cols, random.chance(), static_cast<Subtraction>(random.between(0, 2)));
+  }
+}
+
+}  // namespace espalier::test
