@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { setup } from './setup.mjs';
 import { root, run } from './tools.mjs';
 
+// What was compiled from sources that are gone must not be packed.
+rmSync(join(root, 'dist'), { recursive: true, force: true });
 setup();
 const project = mkdtempSync(join(tmpdir(), 'espalier-package-'));
 process.on('exit', () => rmSync(project, { recursive: true, force: true }));

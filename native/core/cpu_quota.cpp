@@ -4,7 +4,6 @@
 #include <cmath>
 #include <fstream>
 #include <limits>
-#include <sstream>
 
 namespace espalier {
 
@@ -50,13 +49,15 @@ int cpuQuota(const std::string& processGroups, const std::string& mount) {
   std::ifstream groups(processGroups);
   double limit = kUnlimited;
   // Each line is "hierarchy:controllers:/group"; version 2 leaves the controllers out.
-  for (std::string hierarchy, controllers, group;
-       std::getline(groups, hierarchy, ':') && std::getline(groups, controllers, ':') && std::getline(groups, group);) {
-    if (group.empty() || group[0] != '/') continue;
+  for (std::string line; std::getline(groups, line);) {
+    const size_t controllersAt = line.find(':') + 1, groupAt = line.find(':', controllersAt) + 1;
+    if (controllersAt == 0 || groupAt == 0 || line[groupAt] != '/') continue;
+    const std::string controllers = line.substr(controllersAt, groupAt - 1 - controllersAt);
+    const std::string group = line.substr(groupAt);
     if (controllers.empty()) limit = std::min(limit, tightest(unifiedLimit, mount, group));
     if (!names(controllers, "cpu")) continue;
-    for (const std::string& name : {std::string("cpu"), controllers}) {
-      limit = std::min(limit, tightest(controllerLimit, mount + "/" + name, group));
+    for (const std::string& directory : {std::string("cpu"), controllers}) {
+      limit = std::min(limit, tightest(controllerLimit, mount + "/" + directory, group));
     }
   }
   return std::isinf(limit) ? 0 : std::max(1, static_cast<int>(std::ceil(std::min(limit, 1e6))));

@@ -1,0 +1,68 @@
+// Usage: npm run bench -- [NAME...] [--json] [--python PATH] [--threads N] [--rounds N] [--quick]
+import { parseArgs } from 'node:util';
+import { table } from '../src/cli/table.js';
+import { Engine } from '../src/native/engine.js';
+import { forward } from './forward.js';
+import { gemm } from './gemm.js';
+import { kwon } from './kwon.js';
+import { maskGradients } from './mask-gradients.js';
+import { memory } from './memory.js';
+import type { BenchContext, Row } from './support/benchmark.js';
+import { environment } from './support/environment.js';
+import { PyTorch } from './support/pytorch.js';
+
+const benchmarks = [gemm, forward, maskGradients, kwon, memory];
+
+const { values: options, positionals: names } = parseArgs({
+  allowPositionals: true,
+  options: {
+    json: { type: 'boolean', default: false },
+    python: { type: 'string' },
+    threads: { type: 'string' },
+    rounds: { type: 'string', default: '7' },
+    quick: { type: 'boolean', default: false },
+  },
+});
+
+for (const name of names) {
+  if (!benchmarks.some((benchmark) => benchmark.name === name)) {
+    throw new Error(`there is no benchmark "${name}" (there are: ${benchmarks.map(({ name }) => name).join(', ')})`);
+  }
+}
+
+const threads = options.threads === undefined ? Engine.open().threads : Number(options.threads);
+const pytorch = options.python === undefined ? undefined : new PyTorch(options.python, threads);
+const results: { name: string; title: string; rows: Row[] }[] = [];
+let current = '';
+const context: BenchContext = {
+  threads,
+  rounds: options.quick ? 3 : Number(options.rounds),
+  quick: options.quick,
+  pytorch,
+  log: (message) => console.error(`${current}: ${message}`),
+};
+
+const machine = await environment(context);
+if (!options.json) console.log(table(Object.entries(machine)));
+try {
+  for (const benchmark of benchmarks) {
+    if (names.length > 0 && !names.includes(benchmark.name)) continue;
+    current = benchmark.name;
+    const rows = await benchmark.run(context);
+    results.push({ name: benchmark.name, title: benchmark.title, rows });
+    if (!options.json) console.log(`\n${benchmark.title}\n${rows.length === 0 ? 'skipped' : rowTable(rows)}`);
+  }
+} finally {
+  pytorch?.close();
+}
+if (options.json) console.log(JSON.stringify({ environment: machine, results }));
+
+function rowTable(rows: Row[]): string {
+  const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
+  return table([columns, ...rows.map((row) => columns.map((column) => cell(row[column] ?? '')))]);
+}
+
+function cell(value: string | number): string {
+  if (typeof value === 'string') return value;
+  return value >= 100 ? value.toFixed(0) : value.toFixed(Number.isInteger(value) ? 0 : 3);
+}

@@ -1,0 +1,64 @@
+import { Engine } from '../src/native/engine.js';
+import { Model } from '../src/native/model.js';
+import { type Calibration, miniBatchGradients } from '../src/prune/fisher.js';
+import { type Benchmark, type BenchContext, type Row, verify } from './support/benchmark.js';
+import { type BenchModel, bertBaseModel, miniLmModel } from './support/models.js';
+import { timed } from './support/rounds.js';
+import { compareThroughput } from './support/throughput.js';
+import { equalLengths, glueBatches, type Workload } from './support/workloads.js';
+
+/** Contenders agree to this part of the largest gradient. */
+const TOLERANCE = 1e-3;
+const BATCH = 32;
+
+export const maskGradients: Benchmark = {
+  name: 'mask-gradients',
+  title: 'Mask gradients of mini-batches of 32, real tokens a second; PyTorch pads to the longest of the batch',
+  async run(context) {
+    const small = await miniLmModel('mrpc');
+    const rows = await runModel(context, small, 4);
+    return context.quick ? rows : [...rows, ...(await runModel(context, bertBaseModel(), 1))];
+  },
+};
+
+async function runModel(context: BenchContext, benchModel: BenchModel, batches: number): Promise<Row[]> {
+  const { spec, weights, name } = benchModel;
+  using model = await Model.create(Engine.open({ threads: context.threads }), spec, weights, 'gradients');
+  await context.pytorch?.load(benchModel);
+  const rows: Row[] = [];
+  const workloads = [equalLengths(BATCH, 128, spec.vocabularySize), await glueBatches('mrpc', 'train', BATCH, batches)];
+  for (const workload of workloads.filter((workload) => workload !== undefined)) {
+    context.log(`${name}: ${workload.name}`);
+    rows.push({ model: name, ...(await runWorkload(context, workload, model)) });
+  }
+  return rows;
+}
+
+async function runWorkload({ rounds, pytorch }: BenchContext, workload: Workload, model: Model): Promise<Row> {
+  const calibration = join(workload);
+  const gradients = () => miniBatchGradients(model, calibration, { loss: 'crossEntropy', batchSize: BATCH });
+  const contenders = [timed('espalier', gradients)];
+  if (pytorch) {
+    await pytorch.prepare(workload);
+    const expected = await pytorch.gradients();
+    const { heads, neurons } = await gradients();
+    verify('head gradients of PyTorch and espalier', heads, expected.heads, TOLERANCE);
+    verify('neuron gradients of PyTorch and espalier', neurons, expected.neurons, TOLERANCE);
+    contenders.push({ name: 'PyTorch', run: async () => (await pytorch.gradients()).seconds });
+  }
+  return compareThroughput(contenders, workload, rounds);
+}
+
+/** All batches as one, which is how calibration samples come. */
+function join({ batches, labels }: Workload): Calibration {
+  const offsets = [0];
+  for (const { packed } of batches) {
+    const first = offsets.at(-1) as number;
+    offsets.push(...Array.from(packed.offsets.subarray(1), (offset) => first + offset));
+  }
+  const concat = (key: 'ids' | 'tokenTypes') => Int32Array.from(batches.flatMap(({ packed }) => [...packed[key]]));
+  return {
+    batch: { ids: concat('ids'), tokenTypes: concat('tokenTypes'), offsets: Int32Array.from(offsets) },
+    labels: Int32Array.from(labels.flatMap((part) => [...part])),
+  };
+}

@@ -1,0 +1,58 @@
+import { packExamples } from '../../src/data/pack.js';
+import { type Example, labelsOf } from '../../src/data/examples.js';
+import { sampleIndices } from '../../src/data/sample.js';
+import type { ModelSpec, PackedBatch } from '../../src/native/addon.js';
+import { Engine } from '../../src/native/engine.js';
+import { Model } from '../../src/native/model.js';
+import { type PruneOutcome, pruneModel } from '../../src/prune/prune.js';
+import { findTask } from '../../src/tasks/task.js';
+import { loadTokenizer } from '../../src/tokenizer/tokenizer.js';
+import { hasShared, sharedPath } from '../../test/support/paths.js';
+import type { BenchModel } from './models.js';
+import { glueExamples } from './workloads.js';
+
+export const SAMPLES = 2048;
+export const KEEP = 0.6;
+
+export interface PruneRun extends Pick<PruneOutcome, 'seconds' | 'macs'> {
+  batch: PackedBatch;
+  dense: ModelSpec;
+  teacher: ModelSpec;
+  student: ModelSpec;
+}
+
+/** Preset kwon on samples of MRPC's training file; undefined where the shared data are absent. */
+export async function pruneOnMrpc({ spec, weights }: BenchModel, threads: number): Promise<PruneRun | undefined> {
+  if (!hasShared) return undefined;
+  const task = findTask('mrpc');
+  const examples = await glueExamples('mrpc', 'train');
+  const drawn = Array.from(sampleIndices(examples.length, SAMPLES, 0), (index) => examples[index] as Example);
+  const tokenizer = await loadTokenizer(sharedPath('models/minilm-mrpc'));
+  const batch = packExamples(tokenizer, drawn, task.maxLength);
+  using model = await Model.create(Engine.open({ threads }), spec, weights, 'inference');
+  const outcome = await pruneModel(
+    model,
+    { batch, labels: labelsOf(drawn, task) },
+    { preset: 'kwon', keep: KEEP, loss: task.loss, batchSize: 32, sequenceLength: task.averageLength as number },
+  );
+  using pruned = outcome.model;
+  const { seconds, macs } = outcome;
+  return { seconds, macs, batch, dense: spec, teacher: withUnits(spec, outcome.masks.teacher), student: pruned.spec };
+}
+
+/** The spec of the units that a mask leaves. */
+function withUnits(spec: ModelSpec, mask: PruneOutcome['masks']['teacher']): ModelSpec {
+  let firstHead = 0;
+  let firstNeuron = 0;
+  const count = (values: Float32Array) => values.reduce((kept, value) => kept + (value === 0 ? 0 : 1), 0);
+  const layers = spec.layers.map(({ heads, neurons }) => {
+    const left = {
+      heads: count(mask.heads.subarray(firstHead, firstHead + heads)),
+      neurons: count(mask.neurons.subarray(firstNeuron, firstNeuron + neurons)),
+    };
+    firstHead += heads;
+    firstNeuron += neurons;
+    return left;
+  });
+  return { ...spec, layers };
+}

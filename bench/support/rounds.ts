@@ -1,0 +1,54 @@
+/** Something that does the same work as its rivals, and can be timed again and again. */
+export interface Contender {
+  name: string;
+  /** Does the work once. A contender that times itself, in another process, answers with its seconds. */
+  run(): Promise<number | undefined>;
+}
+
+/** A contender timed from here. */
+export function timed(name: string, work: () => Promise<unknown>): Contender {
+  return {
+    name,
+    run: async () => {
+      await work();
+      return undefined;
+    },
+  };
+}
+
+export interface Timing {
+  median: number;
+  fastest: number;
+  slowest: number;
+}
+
+/** One round is each contender once; the order turns from round to round. Seconds by contender, round by round. */
+export async function interleave(contenders: readonly Contender[], rounds: number): Promise<number[][]> {
+  for (const contender of contenders) await contender.run();
+  const seconds: number[][] = contenders.map(() => []);
+  for (let round = 0; round < rounds; round++) {
+    for (let turn = 0; turn < contenders.length; turn++) {
+      const index = (turn + round) % contenders.length;
+      const start = performance.now();
+      const reported = await contenders[index]?.run();
+      seconds[index]?.push(reported ?? (performance.now() - start) / 1000);
+    }
+  }
+  return seconds;
+}
+
+export function timing(values: readonly number[]): Timing {
+  return { median: median(values), fastest: Math.min(...values), slowest: Math.max(...values) };
+}
+
+/** Median of the round by round ratios: what disturbs a whole round cancels. */
+export function medianRatio(values: readonly number[], base: readonly number[]): number {
+  return median(values.map((value, round) => value / (base[round] as number)));
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle] as number;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] as number) + upper) / 2;
+}

@@ -1,0 +1,21 @@
+import type { Row } from './benchmark.js';
+import { type Contender, interleave, medianRatio, timing } from './rounds.js';
+import { paddedTokens, realTokens, type Workload } from './workloads.js';
+
+/**
+ * Real tokens a second of each contender, median and range over the rounds, and how many times as long as the first
+ * contender the others take.
+ */
+export async function compareThroughput(contenders: Contender[], workload: Workload, rounds: number): Promise<Row> {
+  const tokens = realTokens(workload);
+  const seconds = await interleave(contenders, rounds);
+  const row: Row = { workload: workload.name, 'padded/real': paddedTokens(workload) / tokens };
+  for (const [index, { name }] of contenders.entries()) {
+    const own = seconds[index] as number[];
+    const { median, fastest, slowest } = timing(own);
+    row[name] = tokens / median;
+    row[`${name} range`] = `${Math.round(tokens / slowest)}-${Math.round(tokens / fastest)}`;
+    if (index > 0) row[`vs ${name}`] = medianRatio(own, seconds[0] as number[]);
+  }
+  return row;
+}

@@ -1,0 +1,55 @@
+import { type Checkpoint, readCheckpoint } from '../checkpoint/checkpoint.js';
+import { Engine, type EngineOptions } from '../native/engine.js';
+import { Model } from '../native/model.js';
+import { loadTokenizer, type Tokenizer } from '../tokenizer/tokenizer.js';
+
+export interface LoadOptions extends EngineOptions {
+  /** Aborting rejects with ERR_CANCELLED. */
+  signal?: AbortSignal | undefined;
+}
+
+/** A checkpoint with its tokenizer, and its weights loaded on one device. */
+export class LoadedModel {
+  constructor(
+    readonly checkpoint: Checkpoint,
+    readonly tokenizer: Tokenizer,
+    /** The weights on the device. */
+    readonly native: Model,
+    /** Time that reading and loading took. */
+    readonly loadSeconds: number,
+  ) {}
+
+  /** Where it computes, `cpu` for example. */
+  get device(): string {
+    return this.native.engine.device;
+  }
+
+  get threads(): number {
+    return this.native.engine.threads;
+  }
+
+  /** Frees the weights once running calls are done; later calls throw. */
+  async dispose(): Promise<void> {
+    this.native.dispose();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+}
+
+/**
+ * Reads a Hugging Face checkpoint directory (BertForSequenceClassification), pruned or not.
+ *
+ * @throws EspalierError ERR_CHECKPOINT, ERR_TOKENIZER or ERR_UNSUPPORTED for what cannot be read, ERR_NO_DEVICE,
+ * ERR_NATIVE_MISSING, ERR_OUT_OF_MEMORY, ERR_CANCELLED
+ */
+export async function loadModel(directory: string, options: LoadOptions = {}): Promise<LoadedModel> {
+  const start = performance.now();
+  const { signal, ...engineOptions } = options;
+  const engine = Engine.open(engineOptions);
+  const checkpoint = await readCheckpoint(directory, signal && { signal });
+  const tokenizer = await loadTokenizer(directory);
+  const native = await Model.create(engine, checkpoint.spec, checkpoint.weights, 'inference');
+  return new LoadedModel(checkpoint, tokenizer, native, (performance.now() - start) / 1000);
+}

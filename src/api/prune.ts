@@ -1,0 +1,194 @@
+import { type Checkpoint, writeCheckpoint } from '../checkpoint/checkpoint.js';
+import { weightShapes } from '../checkpoint/roles.js';
+import { type Example, labelsOf } from '../data/examples.js';
+import { packExamples } from '../data/pack.js';
+import { sampleIndices } from '../data/sample.js';
+import type { DType, TensorData } from '../native/addon.js';
+import { EspalierError } from '../native/errors.js';
+import { Model } from '../native/model.js';
+import { type PruneOutcome, pruneModel } from '../prune/prune.js';
+import { parameterCount } from '../report/model-report.js';
+import type { Metrics, PruneReport } from '../report/prune-report.js';
+import { resolveTask, type Task } from '../tasks/task.js';
+import { version } from '../version.js';
+import { type DataOptions, EvaluationBatches, examplesFrom, lengthLimit, type WorkOptions } from './evaluate.js';
+import { LoadedModel } from './model.js';
+
+export interface PruneOptions extends DataOptions, WorkOptions {
+  /** Labelled file or examples to calibrate on: some of what the model was trained on. */
+  train: string | readonly Example[];
+  /** Labelled file or examples to compare the dense and the pruned model on. */
+  eval?: string | readonly Example[] | undefined;
+  /** The part of the layers' multiply-accumulates to keep, above 0 and at most 1. */
+  keep: number;
+  preset?: 'kwon' | undefined;
+  /** Calibration samples, drawn with replacement; 2,048 by default. */
+  samples?: number | undefined;
+  /** Samples of a mini-batch of the method's gradients; 32 by default. */
+  batch?: number | undefined;
+  /** Of the draw; 0 by default. */
+  seed?: number | undefined;
+  /** Evaluate after every step of the method too; needs `eval`. */
+  stages?: boolean | undefined;
+  /** Of the smaller weights; by default the source's. */
+  dtype?: DType | undefined;
+}
+
+export interface SaveOptions {
+  /** Replace an existing checkpoint. */
+  force?: boolean | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** A pruned model, ready to use and to be saved. */
+export class PruneResult {
+  constructor(
+    /** The smaller model, with its weights rounded to the dtype they are saved in. */
+    readonly model: LoadedModel,
+    readonly report: PruneReport,
+  ) {}
+
+  /**
+   * Writes the checkpoint with pruning.json, the report; the directory appears whole or not at all. Returns the report
+   * with what is known once it is written.
+   *
+   * @throws EspalierError ERR_OUTPUT, ERR_CANCELLED
+   */
+  async save(directory: string, options: SaveOptions = {}): Promise<PruneReport> {
+    const start = performance.now();
+    const report = { ...this.report, output: directory };
+    const files = { 'pruning.json': `${JSON.stringify(report, null, 2)}\n` };
+    await writeCheckpoint(this.model.checkpoint, directory, { ...options, files });
+    const write = (performance.now() - start) / 1000;
+    return { ...report, seconds: { ...report.seconds, write, total: report.seconds.total + write } };
+  }
+
+  /** Frees the smaller model. */
+  dispose(): Promise<void> {
+    return this.model.dispose();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+}
+
+/**
+ * Removes the heads and neurons that matter least to the task until `keep` of the multiply-accumulates are left, without
+ * training (Kwon et al. 2022, arXiv 2204.09656). The given model is not changed.
+ *
+ * @throws EspalierError ERR_OPTION, ERR_TASK, ERR_DATA, ERR_NON_FINITE, ERR_OUT_OF_MEMORY, ERR_CANCELLED
+ */
+export async function prune(model: LoadedModel, options: PruneOptions): Promise<PruneResult> {
+  const start = performance.now();
+  const { keep, preset = 'kwon', batch: batchSize = 32, seed = 0, signal, onProgress } = options;
+  if (options.stages && options.eval === undefined) {
+    throw new EspalierError('ERR_OPTION', '--stages has nothing to evaluate on (give --eval too)');
+  }
+  const task = resolveTask(model.checkpoint, options.task);
+  const comparison = await Comparison.prepare(model, task, options);
+  const calibration = await drawCalibration(model, task, options);
+  const dense = await comparison?.metricsOf(model.native, 'evaluate dense');
+  const stages: Record<string, Metrics> = {};
+  const outcome = await pruneModel(model.native, calibration, {
+    preset,
+    keep,
+    loss: task.loss,
+    batchSize,
+    sequenceLength: task.averageLength ?? calibration.batch.ids.length / calibration.labels.length,
+    signal,
+    onProgress,
+    onStage: async (stage, native) => {
+      if (options.stages) stages[stage] = (await comparison?.metricsOf(native, `evaluate ${stage}`)) ?? {};
+    },
+  });
+  const smaller = await smallerModel(model, outcome, task, options.dtype ?? model.checkpoint.dtype);
+  const pruned = await comparison?.metricsOf(smaller.native, 'evaluate pruned');
+  const { spec, bytes } = smaller.checkpoint;
+  const report: PruneReport = {
+    command: 'prune',
+    version,
+    task: task.name,
+    preset,
+    seed,
+    device: model.device,
+    threads: model.threads,
+    constraint: { kind: 'macs', keep },
+    achieved: {
+      macs: outcome.macs.kept,
+      parameters: parameterCount(spec) / parameterCount(model.checkpoint.spec),
+      bytes,
+    },
+    layers: spec.layers,
+    ...(dense && pruned && { dense, pruned }),
+    ...(options.stages && { stages }),
+    ...(outcome.warnings.length > 0 && { warnings: outcome.warnings }),
+    seconds: {
+      load: model.loadSeconds,
+      ...outcome.seconds,
+      write: 0,
+      evaluate: comparison?.seconds ?? 0,
+      total: model.loadSeconds + (performance.now() - start) / 1000,
+    },
+  };
+  return new PruneResult(smaller, report);
+}
+
+/** Evaluates the models of one run on the same examples. */
+class Comparison {
+  seconds = 0;
+
+  private constructor(
+    private readonly batches: EvaluationBatches,
+    private readonly options: WorkOptions,
+  ) {}
+
+  static async prepare(model: LoadedModel, task: Task, options: PruneOptions): Promise<Comparison | undefined> {
+    if (options.eval === undefined) return undefined;
+    const examples = await examplesFrom(options.eval, task, options.columns);
+    // The mini-batch is the method's; evaluation has its own.
+    const batches = await EvaluationBatches.pack(model, task, examples, { ...options, batch: undefined });
+    return new Comparison(batches, options);
+  }
+
+  async metricsOf(native: Model, stage: string): Promise<Metrics> {
+    const { metrics, seconds } = await this.batches.evaluate(native, stage, this.options);
+    this.seconds += seconds;
+    return metrics;
+  }
+}
+
+async function drawCalibration(model: LoadedModel, task: Task, options: PruneOptions) {
+  const examples = await examplesFrom(options.train, task, options.columns);
+  const indices = sampleIndices(examples.length, options.samples ?? 2048, options.seed ?? 0);
+  const samples = Array.from(indices, (index) => examples[index] as Example);
+  const batch = packExamples(model.tokenizer, samples, lengthLimit(model, task, options.maxLength));
+  return { batch, labels: labelsOf(samples, task) };
+}
+
+/** The outcome as a checkpoint, loaded again from the weights as they will be stored. */
+async function smallerModel(
+  model: LoadedModel,
+  { model: student }: PruneOutcome,
+  task: Task,
+  dtype: DType,
+): Promise<LoadedModel> {
+  using tuned = student;
+  const { spec } = tuned;
+  const weights = new Map<string, TensorData>();
+  for (const [role, shape] of weightShapes(spec)) {
+    weights.set(role, { ...(await tuned.weight(role, dtype)), shape });
+  }
+  const { config } = model.checkpoint;
+  const checkpoint: Checkpoint = {
+    ...model.checkpoint,
+    // So that the smaller checkpoint needs no --task.
+    config: { ...config, espalier: { ...(config.espalier as object | undefined), task: task.name } },
+    spec,
+    weights,
+    dtype,
+    bytes: [...weights.values()].reduce((sum, { data }) => sum + data.byteLength, 0),
+  };
+  const native = await Model.create(model.native.engine, spec, weights, 'inference');
+  return new LoadedModel(checkpoint, model.tokenizer, native, 0);
+}

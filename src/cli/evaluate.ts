@@ -1,0 +1,61 @@
+import type { Command } from 'commander';
+import { evaluate, loadModel } from '../index.js';
+import {
+  addDataOptions,
+  addDeviceOptions,
+  addOutputOptions,
+  columnsOf,
+  type DataFlags,
+  type DeviceFlags,
+  integerOption,
+} from './options.js';
+import { helpExamples, printResult } from './output.js';
+import { grouped, metricRows, table } from './table.js';
+import { showProgress } from './terminal.js';
+
+interface EvaluateFlags extends DataFlags, DeviceFlags {
+  eval: string;
+  limit?: number;
+  batch: number;
+}
+
+export function addEvaluate(program: Command, signal: AbortSignal): void {
+  const command = program
+    .command('evaluate')
+    .description('measure a checkpoint on labelled data: metrics and tokens per second')
+    .argument('<checkpoint>', 'model directory')
+    .requiredOption('--eval <file>', 'labelled TSV, CSV or JSONL file')
+    .addOption(integerOption('--limit <n>', 'use only the first n examples', 1))
+    .addOption(integerOption('--batch <n>', 'examples in one forward pass', 1).default(32))
+    .addHelpText(
+      'after',
+      helpExamples(
+        'evaluate models/sentiment-mini --task sst2 --eval demo/eval.tsv',
+        'evaluate my-model --task classification --eval dev.csv --text-column review --label-column stars --json',
+      ),
+    );
+  addOutputOptions(addDeviceOptions(addDataOptions(command))).action(
+    async (directory: string, flags: EvaluateFlags) => {
+      const onProgress = showProgress(process.stderr, flags.quiet);
+      await using model = await loadModel(directory, { device: flags.device, threads: flags.threads, signal });
+      const result = await evaluate(model, {
+        task: flags.task,
+        examples: flags.eval,
+        columns: columnsOf(flags),
+        maxLength: flags.maxLength,
+        limit: flags.limit,
+        batch: flags.batch,
+        signal,
+        onProgress,
+      });
+      const { device, threads } = model;
+      printResult(flags, { command: 'evaluate', ...result, device, threads }, () =>
+        table([
+          ...metricRows(result.metrics),
+          ['examples', grouped(result.examples)],
+          ['tokens/s', grouped(result.tokensPerSecond)],
+        ]),
+      );
+    },
+  );
+}

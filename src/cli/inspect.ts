@@ -1,0 +1,42 @@
+import type { Command } from 'commander';
+import { readCheckpoint } from '../checkpoint/checkpoint.js';
+import { type ModelReport, modelReport } from '../report/model-report.js';
+import { addOutputOptions, integerOption, type OutputFlags } from './options.js';
+import { helpExamples, printResult } from './output.js';
+import { fields, grouped, megabytes, table } from './table.js';
+
+interface InspectFlags extends OutputFlags {
+  maxLength: number;
+}
+
+export function addInspect(program: Command, signal: AbortSignal): void {
+  const command = program
+    .command('inspect')
+    .description('what a checkpoint is: heads and neurons per layer, parameters, multiply-accumulates')
+    .argument('<checkpoint>', 'model directory')
+    .addOption(integerOption('--max-length <n>', 'tokens to count multiply-accumulates for', 1).default(128))
+    .addHelpText('after', helpExamples('inspect models/sentiment-mini', 'inspect pruned --max-length 25 --json'));
+  addOutputOptions(command).action(async (directory: string, flags: InspectFlags) => {
+    const report = modelReport(await readCheckpoint(directory, { signal }), flags.maxLength);
+    printResult(flags, report, () => describe(report));
+  });
+}
+
+function describe(report: ModelReport): string {
+  const { layers, macs } = report;
+  return [
+    fields([
+      ['architecture', `${report.architecture}, ${report.problem}`],
+      ['labels', report.labels.join(', ')],
+      ['hidden size', grouped(report.hiddenSize)],
+      ['parameters', grouped(report.parameters)],
+      ['weights', `${megabytes(report.bytes)}, ${report.dtype}`],
+      ['MACs', `${grouped(macs.total)} on ${macs.length} tokens`],
+    ]),
+    '',
+    table([
+      ['layer', 'heads', 'neurons'],
+      ...layers.map(({ heads, neurons }, layer) => [String(layer), String(heads), grouped(neurons)]),
+    ]),
+  ].join('\n');
+}

@@ -1,0 +1,41 @@
+#!/usr/bin/env node
+import { Command } from 'commander';
+import { version } from '../version.js';
+import { addDevices } from './devices.js';
+import { describeFailure, exitCodes } from './errors.js';
+import { addEvaluate } from './evaluate.js';
+import { addInspect } from './inspect.js';
+import { addPredict } from './predict.js';
+import { addPrune } from './prune.js';
+
+const stop = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort(signal));
+
+// Whoever reads the output may stop reading: `espalier ... | head` is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(exitCodes.ok);
+});
+
+const program = new Command('espalier')
+  .description('Prunes fine-tuned BERT-family encoders after training into smaller, faster checkpoints.')
+  .version(version)
+  .exitOverride()
+  .configureOutput({ outputError: () => {} });
+addPrune(program, stop.signal);
+addEvaluate(program, stop.signal);
+addPredict(program, stop.signal);
+addInspect(program, stop.signal);
+addDevices(program);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  const { code, message, exitCode } = describeFailure(error, stop.signal);
+  if (message !== '') {
+    // On a terminal a progress bar may stand half-drawn where the line belongs.
+    process.stderr.write(`${process.stderr.isTTY ? '\r\x1b[K' : ''}espalier: ${message}\n`);
+    if (process.argv.includes('--json')) process.stdout.write(`${JSON.stringify({ error: { code, message } })}\n`);
+  }
+  process.exitCode = exitCode;
+}

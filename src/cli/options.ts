@@ -1,0 +1,99 @@
+import { type Command, Option } from 'commander';
+import * as v from 'valibot';
+import { EspalierError } from '../native/errors.js';
+import type { Columns } from '../tasks/task.js';
+
+const numeric = v.pipe(
+  v.string(),
+  v.regex(/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i),
+  v.transform((text) => Number(text)),
+  v.finite(),
+);
+const integer = (minimum: number, maximum: number) =>
+  v.pipe(numeric, v.integer(), v.minValue(minimum), v.maxValue(maximum));
+
+/** An option whose value is checked when it is read; `expected` completes "give ...". */
+export function checkedOption<Schema extends v.GenericSchema<string, unknown>>(
+  flags: string,
+  description: string,
+  expected: string,
+  schema: Schema,
+): Option {
+  const option = new Option(flags, description);
+  return option.argParser((value: string) => {
+    const result = v.safeParse(schema, value);
+    if (result.success) return result.output;
+    throw new EspalierError('ERR_OPTION', `${option.long} cannot be '${value}' (give ${expected})`);
+  });
+}
+
+export function integerOption(flags: string, description: string, minimum: number, maximum = 2 ** 31 - 1): Option {
+  const range =
+    maximum === 2 ** 31 - 1 ? `a whole number, at least ${minimum}` : `a whole number from ${minimum} to ${maximum}`;
+  return checkedOption(flags, description, range, integer(minimum, maximum));
+}
+
+export function choiceOption(flags: string, description: string, choices: [string, ...string[]]): Option {
+  const listed = choices.join(', ');
+  return checkedOption(flags, `${description}: ${listed}`, listed, v.picklist(choices));
+}
+
+export function ratioOption(flags: string, description: string): Option {
+  const schema = v.pipe(numeric, v.gtValue(0), v.maxValue(1));
+  return checkedOption(flags, description, 'a number above 0, at most 1', schema);
+}
+
+export interface OutputFlags {
+  json?: true;
+  quiet?: true;
+}
+
+export interface DeviceFlags extends OutputFlags {
+  device: string;
+  threads?: number;
+}
+
+export interface DataFlags {
+  task?: string;
+  textColumn?: string;
+  pairColumn?: string;
+  labelColumn?: string;
+  maxLength?: number;
+}
+
+export function columnsOf({ textColumn, pairColumn, labelColumn }: DataFlags): Partial<Columns> {
+  return { text: textColumn, pair: pairColumn, label: labelColumn };
+}
+
+export function addOutputOptions(command: Command): Command {
+  return command.option('--json', 'print one JSON object on standard output').option('--quiet', 'show no progress');
+}
+
+export function addDeviceOptions(command: Command): Command {
+  const device = checkedOption(
+    '--device <name>',
+    'where to compute: auto, cpu, cuda or cuda:N',
+    'auto, cpu, cuda or cuda:N',
+    v.pipe(v.string(), v.regex(/^(auto|cpu|cuda(:\d+)?)$/)),
+  );
+  return command
+    .addOption(device.default('auto'))
+    .addOption(integerOption('--threads <n>', 'threads to compute with (default: all this process may use)', 1, 1024))
+    .addOption(
+      choiceOption('--precision <type>', 'arithmetic of the forward and backward passes', ['fp32']).default('fp32'),
+    );
+}
+
+export function addMaxLengthOption(command: Command): Command {
+  return command.addOption(integerOption('--max-length <n>', "longest sequence in tokens (default: the task's)", 2));
+}
+
+export function addDataOptions(command: Command): Command {
+  return addMaxLengthOption(
+    command
+      .option('--task <name>', 'sst2, mrpc, stsb, qqp, qnli, mnli, or classification/regression for a file of your own')
+      .option('--text-column <name>', 'column of the text, for a file of your own')
+      .option('--pair-column <name>', 'column of the second text, for a file of your own')
+      .option('--label-column <name>', 'column of the label, for a file of your own'),
+  );
+}

@@ -1,0 +1,106 @@
+import type { Command } from 'commander';
+import { checkOutput } from '../checkpoint/output-directory.js';
+import { type DType, loadModel, type Metrics, type PruneReport, prune } from '../index.js';
+import {
+  addDataOptions,
+  addDeviceOptions,
+  addOutputOptions,
+  choiceOption,
+  columnsOf,
+  type DataFlags,
+  type DeviceFlags,
+  integerOption,
+  ratioOption,
+} from './options.js';
+import { helpExamples, printResult } from './output.js';
+import { fields, megabytes, percent, table } from './table.js';
+import { showProgress } from './terminal.js';
+
+interface PruneFlags extends DataFlags, DeviceFlags {
+  train: string;
+  eval?: string;
+  keep: number;
+  preset: 'kwon';
+  samples: number;
+  batch: number;
+  seed: number;
+  stages?: true;
+  dtype?: DType;
+  output: string;
+  force?: true;
+}
+
+export function addPrune(program: Command, signal: AbortSignal): void {
+  const command = program
+    .command('prune')
+    .description('remove heads and neurons of a fine-tuned checkpoint and write the smaller one')
+    .argument('<checkpoint>', 'model directory')
+    .requiredOption('--train <file>', 'labelled file to calibrate on')
+    .option('--eval <file>', 'labelled file to compare the dense and the pruned model on')
+    .addOption(ratioOption('--keep <ratio>', 'part of the multiply-accumulates to keep').makeOptionMandatory())
+    .addOption(choiceOption('--constraint <kind>', 'what --keep limits', ['macs']).default('macs'))
+    .addOption(choiceOption('--preset <name>', 'method', ['kwon']).default('kwon'))
+    .addOption(integerOption('--samples <n>', 'calibration samples, drawn with replacement', 1).default(2048))
+    .addOption(integerOption('--batch <n>', "mini-batch of the method's gradients", 1).default(32))
+    .addOption(integerOption('--seed <n>', 'seed of the sampling', 0).default(0))
+    .option('--stages', 'evaluate after every step of the method (needs --eval)')
+    .addOption(
+      choiceOption('--dtype <type>', "type of the written weights (default: the source's)", ['f32', 'f16', 'bf16']),
+    )
+    .requiredOption('--output <directory>', 'where to write the smaller checkpoint')
+    .option('--force', 'replace an existing checkpoint there')
+    .addHelpText(
+      'after',
+      helpExamples(
+        'prune models/sentiment-mini --task sst2 --train demo/train.tsv --eval demo/eval.tsv --keep 0.5 --output pruned',
+        'prune my-model --task classification --train train.csv --text-column review --keep 0.6 --output smaller --json',
+      ),
+    );
+  addOutputOptions(addDeviceOptions(addDataOptions(command))).action(async (directory: string, flags: PruneFlags) => {
+    const { force } = flags;
+    checkOutput(flags.output, force);
+    const onProgress = showProgress(process.stderr, flags.quiet);
+    await using model = await loadModel(directory, { device: flags.device, threads: flags.threads, signal });
+    await using result = await prune(model, {
+      task: flags.task,
+      train: flags.train,
+      eval: flags.eval,
+      columns: columnsOf(flags),
+      maxLength: flags.maxLength,
+      keep: flags.keep,
+      preset: flags.preset,
+      samples: flags.samples,
+      batch: flags.batch,
+      seed: flags.seed,
+      stages: flags.stages,
+      dtype: flags.dtype,
+      signal,
+      onProgress,
+    });
+    const report = await result.save(flags.output, { force, signal });
+    for (const warning of report.warnings ?? []) process.stderr.write(`espalier: warning: ${warning}\n`);
+    printResult(flags, report, () => summary(report));
+  });
+}
+
+function summary({ achieved, dense, pruned, stages, layers, seconds, output }: PruneReport): string {
+  const columns = Object.entries({ dense, ...stages, pruned }).filter(
+    (column): column is [string, Metrics] => !!column[1],
+  );
+  const metrics = Object.keys(dense ?? {}).map((name) => [
+    name,
+    ...columns.map(([, values]) => (values[name] ?? 0).toFixed(4)),
+  ]);
+  return [
+    ...(metrics.length > 0 ? [table([['', ...columns.map(([name]) => name)], ...metrics]), ''] : []),
+    fields([
+      ['MACs', percent(achieved.macs)],
+      ['parameters', percent(achieved.parameters)],
+      ['weights', megabytes(achieved.bytes)],
+      ['heads per layer', layers.map(({ heads }) => heads).join(' ')],
+      ['neurons per layer', layers.map(({ neurons }) => neurons).join(' ')],
+      ['time', `${seconds.total.toFixed(1)} s`],
+      ['written to', output ?? ''],
+    ]),
+  ].join('\n');
+}

@@ -1,0 +1,50 @@
+import type { Checkpoint } from '../checkpoint/checkpoint.js';
+import { weightShapes } from '../checkpoint/roles.js';
+import type { DType, LayerShape, ModelSpec } from '../native/addon.js';
+import { modelMacs } from '../prune/macs.js';
+
+/** What a checkpoint is; `espalier inspect --json` prints it. */
+export interface ModelReport {
+  command: 'inspect';
+  checkpoint: string;
+  architecture: string;
+  problem: 'classification' | 'regression';
+  labels: string[];
+  hiddenSize: number;
+  headSize: number;
+  vocabularySize: number;
+  maxPositions: number;
+  layers: LayerShape[];
+  parameters: number;
+  dtype: DType;
+  /** Of the weight files. */
+  bytes: number;
+  /** Multiply-accumulates of the layers on one sequence of `length` tokens. */
+  macs: { length: number; total: number };
+}
+
+export function modelReport(checkpoint: Checkpoint, length: number): ModelReport {
+  const { directory, architecture, problem, labels, dtype, bytes, spec } = checkpoint;
+  const { hiddenSize, headSize, vocabularySize, maxPositions, layers } = spec;
+  return {
+    command: 'inspect',
+    checkpoint: directory,
+    architecture,
+    problem,
+    labels,
+    hiddenSize,
+    headSize,
+    vocabularySize,
+    maxPositions,
+    layers,
+    parameters: parameterCount(spec),
+    dtype,
+    bytes,
+    macs: { length, total: modelMacs(spec, length) },
+  };
+}
+
+export function parameterCount(spec: ModelSpec): number {
+  const sizes = [...weightShapes(spec).values()].map((shape) => shape.reduce((product, extent) => product * extent, 1));
+  return sizes.reduce((sum, size) => sum + size, 0);
+}

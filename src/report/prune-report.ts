@@ -1,0 +1,41 @@
+import type { LayerShape } from '../native/addon.js';
+
+/** Fractions by the task's official metric names. */
+export type Metrics = Record<string, number>;
+
+/** What a pruning run did: `espalier prune --json` prints it, and pruning.json keeps it beside the smaller weights. */
+export interface PruneReport {
+  command: 'prune';
+  version: string;
+  task: string;
+  preset: 'kwon';
+  seed: number;
+  device: string;
+  threads: number;
+  /** The part of the multiply-accumulates to keep. */
+  constraint: { kind: 'macs'; keep: number };
+  /** Fractions of what the model had before, and the bytes of the smaller weights. */
+  achieved: { macs: number; parameters: number; bytes: number };
+  layers: LayerShape[];
+  /** Where there was evaluation data. */
+  dense?: Metrics;
+  pruned?: Metrics;
+  /** After each step of the method, where it was asked for. */
+  stages?: Record<string, Metrics>;
+  /** pruning.json is written before its own `write` is known: it says 0 there. */
+  seconds: PruneSeconds;
+  output?: string;
+  /** What the user should know, for example a sub-layer whose tuning was left out. */
+  warnings?: string[];
+}
+
+export interface PruneSeconds {
+  load: number;
+  gradients: number;
+  search: number;
+  rearrange: number;
+  tune: number;
+  write: number;
+  evaluate: number;
+  total: number;
+}

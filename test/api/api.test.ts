@@ -1,0 +1,84 @@
+import { join } from 'node:path';
+import t from 'tap';
+import { type EspalierError, evaluate, loadModel, type ProgressEvent, predict, prune } from '../../src/index.js';
+import { demoData, sentimentMini } from '../support/paths.js';
+import { temporaryDirectory } from '../support/temporary.js';
+
+const directory = temporaryDirectory();
+const train = demoData('train');
+
+t.test('the README in code: load, prune, save, load, evaluate', async (t) => {
+  const model = await loadModel(sentimentMini);
+  const events: ProgressEvent[] = [];
+  const result = await prune(model, {
+    task: 'sst2',
+    train,
+    eval: demoData('eval'),
+    keep: 0.6,
+    samples: 128,
+    onProgress: (event) => events.push(event),
+  });
+  t.strictSame(await result.save(join(directory, 'smaller')).then(({ pruned }) => pruned), result.report.pruned);
+
+  const fromMemory = await evaluate(result.model, { task: 'sst2', examples: demoData('eval') });
+  await using reloaded = await loadModel(join(directory, 'smaller'));
+  const fromDisk = await evaluate(reloaded, { examples: demoData('eval') });
+  t.strictSame(fromMemory.metrics, result.report.pruned);
+  t.strictSame(fromDisk.metrics, result.report.pruned);
+
+  for (const stage of ['evaluate dense', 'gradients', 'rearrange', 'tune', 'evaluate pruned']) {
+    const last = events.findLast((event) => event.stage === stage);
+    t.ok(last && last.done === last.total, `progress of ${stage} reaches its end`);
+  }
+  await result.dispose();
+  await t.rejects(evaluate(result.model, { task: 'sst2', examples: demoData('eval') }), 'a disposed model is refused');
+  const [dense] = await predict(model, ['What a lovely surprise!']);
+  t.match(dense, { label: 'positive' }, 'the dense model is unchanged and still open');
+  await model.dispose();
+});
+
+t.test('examples may be objects', async (t) => {
+  await using model = await loadModel(sentimentMini);
+  const examples = [
+    { text: 'An absolute delight.', label: 1 },
+    { text: 'Truly awful.', label: 0 },
+    { text: 'Truly awful.', label: 1 },
+  ];
+  const { metrics, examples: count } = await evaluate(model, { task: 'classification', examples });
+  t.strictSame(metrics, { accuracy: 2 / 3 });
+  t.equal(count, 3);
+});
+
+t.test('an aborted run rejects with ERR_CANCELLED, and the model stays usable', async (t) => {
+  await using model = await loadModel(sentimentMini);
+  const abort = new AbortController();
+  const run = prune(model, {
+    task: 'sst2',
+    train,
+    keep: 0.5,
+    signal: abort.signal,
+    onProgress: ({ stage, done }) => {
+      if (stage === 'gradients' && done > 0) abort.abort();
+    },
+  });
+  await t.rejects(run, { name: 'EspalierError', code: 'ERR_CANCELLED' } as EspalierError);
+  t.match(await predict(model, ['Truly awful.']), [{ label: 'negative' }]);
+});
+
+t.test('the event loop runs on while the engine computes', async (t) => {
+  await using model = await loadModel(sentimentMini);
+  let longest = 0;
+  let last = performance.now();
+  const timer = setInterval(() => {
+    longest = Math.max(longest, performance.now() - last);
+    last = performance.now();
+  }, 5);
+  const { seconds } = await evaluate(model, { task: 'sst2', examples: demoData('eval'), batch: 500 });
+  clearInterval(timer);
+  t.ok(longest < 1000 * Math.max(seconds, 0.2), `longest pause ${longest.toFixed(0)} ms of ${seconds.toFixed(2)} s`);
+});
+
+t.test('--stages without evaluation data is refused before any work', async (t) => {
+  await using model = await loadModel(sentimentMini);
+  await t.rejects(prune(model, { task: 'sst2', train, keep: 0.5, stages: true }), { code: 'ERR_OPTION' });
+});

@@ -1,0 +1,78 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { runCli } from '../support/cli.js';
+import { demoData, sentimentMini } from '../support/paths.js';
+
+const output = join(mkdtempSync(join(tmpdir(), 'espalier-')), 'pruned');
+const train = demoData('train');
+const evaluate = ['evaluate', sentimentMini, '--task', 'sst2', '--eval', demoData('eval')];
+const prune = ['prune', sentimentMini, '--task', 'sst2', '--train', train, '--output', output];
+const kept = [...prune, '--keep', '0.5'];
+
+/** Arguments, exit code, stable code, message. */
+const cases: [string[], number, string, string][] = [
+  [['prun'], 2, 'ERR_OPTION', "unknown command 'prun' (did you mean prune?)"],
+  [['inspect'], 2, 'ERR_OPTION', "missing required argument 'checkpoint' (see --help)"],
+  [['evaluate', 'a', 'b'], 2, 'ERR_OPTION', "required option '--eval <file>' not specified (see --help)"],
+  [[...evaluate, 'more'], 2, 'ERR_OPTION', 'too many arguments for'],
+  [[...kept, '--sample', '8'], 2, 'ERR_OPTION', "unknown option '--sample' (did you mean --samples?)"],
+  [[...kept, '--dense-copy', 'd'], 2, 'ERR_OPTION', "unknown option '--dense-copy' (see --help)"],
+  [[...kept, '--profile', 'p.json'], 2, 'ERR_OPTION', "unknown option '--profile'"],
+  [prune, 2, 'ERR_OPTION', "required option '--keep <ratio>' not specified (see --help)"],
+  [[...prune, '--keep'], 2, 'ERR_OPTION', "--keep cannot be '--json' (give a number above 0, at most 1)"],
+  [[...prune, '--keep', '0'], 2, 'ERR_OPTION', "--keep cannot be '0' (give a number above 0, at most 1)"],
+  [[...prune, '--keep', '1.5'], 2, 'ERR_OPTION', "--keep cannot be '1.5' (give a number above 0, at most 1)"],
+  [[...prune, '--keep', 'half'], 2, 'ERR_OPTION', "--keep cannot be 'half' (give a number above 0, at most 1)"],
+  [[...prune, '--keep', '0x1'], 2, 'ERR_OPTION', "--keep cannot be '0x1' (give a number above 0, at most 1)"],
+  [[...prune, '--keep', ''], 2, 'ERR_OPTION', "--keep cannot be '' (give a number above 0, at most 1)"],
+  [[...kept, '--samples', '0'], 2, 'ERR_OPTION', "--samples cannot be '0' (give a whole number, at least 1)"],
+  [[...kept, '--samples', '1e99'], 2, 'ERR_OPTION', "--samples cannot be '1e99' (give a whole number, at least 1)"],
+  [[...kept, '--batch', '2.5'], 2, 'ERR_OPTION', "--batch cannot be '2.5' (give a whole number, at least 1)"],
+  [[...kept, '--seed', '-1'], 2, 'ERR_OPTION', "--seed cannot be '-1' (give a whole number, at least 0)"],
+  [[...kept, '--preset', 'fast'], 2, 'ERR_OPTION', "--preset cannot be 'fast' (give kwon)"],
+  [[...kept, '--constraint', 'latency'], 2, 'ERR_OPTION', "--constraint cannot be 'latency' (give macs)"],
+  [[...kept, '--dtype', 'int8'], 2, 'ERR_OPTION', "--dtype cannot be 'int8' (give f32, f16, bf16)"],
+  [[...evaluate, '--precision', 'bf16'], 2, 'ERR_OPTION', "--precision cannot be 'bf16' (give fp32)"],
+  [[...evaluate, '--threads', '0'], 2, 'ERR_OPTION', "--threads cannot be '0' (give a whole number from 1 to 1024)"],
+  [[...evaluate, '--device', 'gpu'], 2, 'ERR_OPTION', "--device cannot be 'gpu' (give auto, cpu, cuda or cuda:N)"],
+  [[...evaluate, '--max-length', '1'], 2, 'ERR_OPTION', "--max-length cannot be '1' (give a whole number, at least 2)"],
+  [[...evaluate, '--limit', 'ten'], 2, 'ERR_OPTION', "--limit cannot be 'ten' (give a whole number, at least 1)"],
+  [[...evaluate, '--device', 'cuda'], 4, 'ERR_NO_DEVICE', 'cuda'],
+  [[...evaluate, '--task', 'sst-2'], 2, 'ERR_TASK', 'unknown task "sst-2" (tasks: sst2, mrpc, '],
+  [[...evaluate, '--task', 'stsb'], 2, 'ERR_TASK', 'task stsb is a regression and the checkpoint a classification'],
+  [[...evaluate, '--task', 'mnli'], 2, 'ERR_TASK', 'task mnli has 3 labels'],
+  [[...evaluate, '--text-column', 'review'], 1, 'ERR_DATA', 'no column "review", only "sentence", "label"'],
+  [[...evaluate, '--eval', 'absent.tsv'], 1, 'ERR_DATA', 'absent.tsv'],
+  [['evaluate', sentimentMini, '--eval', train], 2, 'ERR_TASK', 'config.json names no task (give --task: '],
+  [['inspect', 'absent'], 1, 'ERR_CHECKPOINT', 'absent'],
+  [
+    ['prune', sentimentMini, '--task', 'sst2', '--train', train, '--keep', '0.5', '--output', 'demo'],
+    1,
+    'ERR_OUTPUT',
+    'demo exists',
+  ],
+];
+
+t.jobs = 2;
+for (const [args, exitCode, code, message] of cases) {
+  const shown = args.map((arg) => arg.replace(/^\/.*\//, '')).join(' ');
+  void t.test(`espalier ${shown}`, { buffered: true }, async (t) => {
+    const { status, stdout, stderr } = await runCli([...args, '--json']);
+    t.equal(status, exitCode);
+    const lines = stderr.trimEnd().split('\n');
+    t.match(lines.at(-1), /^espalier: .+$/);
+    t.match(lines.at(-1), message);
+    const { error } = JSON.parse(stdout);
+    t.equal(error.code, code);
+    t.equal(`espalier: ${error.message}`, lines.at(-1));
+  });
+}
+
+t.test('no command at all: the help, and exit code 2', async (t) => {
+  const { status, stdout, stderr } = await runCli([]);
+  t.equal(status, 2);
+  t.equal(stdout, '');
+  t.match(stderr, /^Usage: espalier .*\nespalier: no command given \(choose one of those above\)\n$/s);
+});

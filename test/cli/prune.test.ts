@@ -1,0 +1,156 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { runCli } from '../support/cli.js';
+import { demoData, sentimentMini } from '../support/paths.js';
+import { temporaryDirectory } from '../support/temporary.js';
+
+const directory = temporaryDirectory();
+const output = join(directory, 'half');
+const data = ['--task', 'sst2', '--train', demoData('train'), '--eval', demoData('eval')];
+const json = async (args: string[]) => {
+  const { status, stdout, stderr } = await runCli([...args, '--json', '--quiet', '--threads', '2']);
+  t.equal(status, 0, stderr);
+  return JSON.parse(stdout);
+};
+
+t.test('prune, reload, evaluate', async (t) => {
+  const report = await json(['prune', sentimentMini, ...data, '--keep', '0.5', '--stages', '--output', output]);
+
+  t.test('the JSON has the shape of the contract', async (t) => {
+    t.strictSame(Object.keys(report), [
+      'command',
+      'version',
+      'task',
+      'preset',
+      'seed',
+      'device',
+      'threads',
+      'constraint',
+      'achieved',
+      'layers',
+      'dense',
+      'pruned',
+      'stages',
+      'seconds',
+      'output',
+    ]);
+    t.match(report, {
+      command: 'prune',
+      version: '0.1.0',
+      task: 'sst2',
+      preset: 'kwon',
+      seed: 0,
+      device: 'cpu',
+      output,
+    });
+    t.strictSame(report.constraint, { kind: 'macs', keep: 0.5 });
+    t.strictSame(Object.keys(report.achieved), ['macs', 'parameters', 'bytes']);
+    t.strictSame(Object.keys(report.stages), ['search', 'rearrange', 'tune']);
+    const steps = ['load', 'gradients', 'search', 'rearrange', 'tune', 'write', 'evaluate', 'total'];
+    t.strictSame(Object.keys(report.seconds), steps);
+    const { total, ...parts } = report.seconds as Record<string, number>;
+    const sum = Object.values(parts).reduce((a, b) => a + b, 0);
+    t.ok(sum <= (total as number) + 1e-6, 'the steps take no longer than the whole');
+    t.ok(Object.values(parts).every((seconds) => seconds > 0));
+  });
+
+  t.test('golden figures', async (t) => {
+    t.strictSame(report.dense, { accuracy: 0.854 });
+    t.strictSame(report.pruned, { accuracy: 0.858 });
+    t.strictSame(
+      report.layers,
+      [360, 71, 83, 203].map((neurons) => ({ heads: 6, neurons })),
+    );
+  });
+
+  t.test('the budget is kept, and used up to less than one neuron', async (t) => {
+    const length = 25.16;
+    const neuron = 2 * length * 192;
+    const head = 4 * length * 192 * 32 + 2 * length ** 2 * 32;
+    const whole = 4 * (6 * head + 768 * neuron);
+    t.ok(report.achieved.macs <= 0.5);
+    t.ok(report.achieved.macs > 0.5 - neuron / whole);
+  });
+
+  t.test('the output is a checkpoint that evaluates to the same metrics', async (t) => {
+    const evaluated = await json(['evaluate', output, '--task', 'sst2', '--eval', demoData('eval')]);
+    t.strictSame(evaluated.metrics, report.pruned);
+    t.strictSame(readdirSync(output).sort(), [
+      'config.json',
+      'model.safetensors',
+      'pruning.json',
+      'special_tokens_map.json',
+      'tokenizer.json',
+      'tokenizer_config.json',
+      'vocab.txt',
+    ]);
+    const bytes = statSync(join(output, 'model.safetensors')).size;
+    t.ok(bytes < 0.8 * statSync(join(sentimentMini, 'model.safetensors')).size, 'the file is smaller');
+    t.ok(bytes >= report.achieved.bytes && bytes < report.achieved.bytes + 20_000, 'weights and a header');
+  });
+
+  t.test('pruning.json holds the report', async (t) => {
+    const kept = JSON.parse(readFileSync(join(output, 'pruning.json'), 'utf8'));
+    const { seconds: _, ...stored } = kept;
+    const { seconds: __, ...printed } = report;
+    t.strictSame(stored, printed);
+  });
+
+  t.test('config.json names the task, so that it need not be given', async (t) => {
+    const evaluated = await json(['evaluate', output, '--eval', demoData('eval'), '--limit', '8']);
+    t.equal(evaluated.task, 'sst2');
+  });
+
+  t.test('an existing output is kept, unless --force is given', async (t) => {
+    const again = ['prune', sentimentMini, ...data.slice(0, 4), '--keep', '0.9', '--samples', '64', '--output', output];
+    const refused = await runCli(again);
+    t.equal(refused.status, 1);
+    t.match(refused.stderr, /^espalier: .*half exists \(give another --output, or --force to replace it\)\n$/);
+    t.strictSame(JSON.parse(readFileSync(join(output, 'pruning.json'), 'utf8')).pruned, report.pruned);
+
+    const replaced = await json([...again, '--force', '--dtype', 'f32']);
+    t.ok(replaced.achieved.macs > 0.89);
+    t.notHas(replaced, { dense: {} }, 'without --eval there are no metrics');
+    t.strictSame(readdirSync(directory), ['half']);
+  });
+});
+
+t.test('a pruned checkpoint can be pruned again', async (t) => {
+  const [first, second] = [join(directory, 'first'), join(directory, 'second')];
+  const small = [...data, '--samples', '128'];
+  const once = await json(['prune', sentimentMini, ...small, '--keep', '0.6', '--output', first]);
+  const twice = await json(['prune', first, ...small, '--keep', '0.5', '--output', second]);
+  t.strictSame(twice.dense, once.pruned);
+  t.ok(twice.achieved.macs <= 0.5);
+  const evaluated = await json(['evaluate', second, '--eval', demoData('eval')]);
+  t.strictSame(evaluated.metrics, twice.pruned);
+});
+
+t.test('the same seed gives the same model, another seed another', async (t) => {
+  const run = async (name: string, options: string[]) => {
+    const target = join(directory, name);
+    await json([
+      'prune',
+      sentimentMini,
+      ...data.slice(0, 4),
+      '--keep',
+      '0.5',
+      '--samples',
+      '64',
+      '--output',
+      target,
+      ...options,
+    ]);
+    return readFileSync(join(target, 'model.safetensors'));
+  };
+  const [first, again, oneThread, other] = [
+    await run('a', []),
+    await run('b', []),
+    await run('c', ['--threads', '1']),
+    await run('d', ['--seed', '1']),
+  ];
+  t.ok(first.equals(again));
+  t.ok(first.equals(oneThread), 'whatever the number of threads');
+  t.notOk(first.equals(other));
+});

@@ -1,0 +1,199 @@
+"""Makes the golden fixtures beside it: tiny random BERT checkpoints and what PyTorch computes with them in float64.
+
+    pip install torch "transformers<5"
+    python test/golden/make_golden.py
+"""
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+
+import kwon
+from masked_bert import MaskedBert, mask_gradients, pad
+
+HERE = Path(__file__).resolve().parent
+FORMAT = 1  # test/model/support/golden.ts expects this version
+
+MODELS = {
+    "gelu": dict(hidden_size=40, num_attention_heads=5, intermediate_size=61, num_hidden_layers=3, num_labels=3),
+    "gelu-new": dict(hidden_size=32, num_attention_heads=2, intermediate_size=37, hidden_act="gelu_new"),
+    "relu": dict(hidden_size=48, num_attention_heads=3, intermediate_size=51, hidden_act="relu", layer_norm_eps=1e-5),
+    "regression": dict(hidden_size=32, num_attention_heads=4, intermediate_size=45, num_labels=1),
+}
+COMMON = dict(
+    vocab_size=97,
+    type_vocab_size=2,
+    num_hidden_layers=2,
+    num_labels=2,
+    hidden_act="gelu",
+    max_position_embeddings=512,
+    hidden_dropout_prob=0.0,
+    attention_probs_dropout_prob=0.0,
+)
+PRUNED = {"gelu": (0.7, 0.5), "regression": (0.6,)}  # MACs to keep
+
+
+def random_model(name, generator):
+    """A checkpoint whose attention and activations are far from linear, its weights float32 numbers."""
+    config = transformers.BertConfig(**{**COMMON, **MODELS[name]})
+    config._attn_implementation = "eager"
+    model = transformers.BertForSequenceClassification(config)
+    for key, weight in model.named_parameters():
+        noise = torch.randn(weight.shape, generator=generator)
+        if "LayerNorm.weight" in key:
+            values = 1 + 0.2 * noise
+        elif weight.dim() == 1:
+            values = 0.1 * noise
+        else:
+            values = noise * (0.5 if "embeddings" in key else 1.3 / weight.shape[1] ** 0.5)
+        weight.data.copy_(values)
+    model.save_pretrained(HERE / name)
+    return MaskedBert(model.double())
+
+
+def random_sequences(rng, lengths):
+    sequences = []
+    for length in lengths:
+        first = int(rng.integers(1, length + 1))
+        sequences.append(
+            {"ids": rng.integers(0, COMMON["vocab_size"], length).tolist(), "types": [0] * first + [1] * (length - first)}
+        )
+    return sequences
+
+
+def random_labels(rng, count, classes):
+    if classes == 1:
+        return rng.uniform(-2, 2, count).round(3).tolist()
+    return rng.integers(0, classes, count).tolist()
+
+
+def masks_to_try(bert, rng):
+    """All ones; values of a search or a tuning, float32 numbers; one sub-layer of either kind emptied."""
+    partial = [torch.from_numpy(rng.integers(-8, 81, mask.shape) / 64).clamp(min=0) for mask in bert.ones()]
+    emptied = bert.ones()
+    emptied[0][0] = 0
+    emptied[0][1, 1:] = 0
+    emptied[1][:, ::3] = 0
+    emptied[1][-1] = 0
+    return {"ones": bert.ones(), "partial": partial, "emptied": emptied}
+
+
+def check_head_mask(bert, sequences):
+    """The hooks' head mask is the one of transformers, which multiplies attention probabilities."""
+    heads = torch.rand(bert.ones()[0].shape, dtype=torch.float64)
+    masked = bert.logits(pad(sequences), heads, bert.ones()[1])
+    plain = bert.logits({**pad(sequences), "head_mask": heads}, *bert.ones())
+    assert (masked - plain).abs().max() < 1e-12
+
+
+def rounded(values, digits=10):
+    """Nested lists of numbers with so many significant digits."""
+    if isinstance(values, (list, tuple)):
+        return [rounded(value, digits) for value in values]
+    if isinstance(values, (torch.Tensor, np.ndarray)):
+        return rounded(values.tolist(), digits)
+    return float(f"{values:.{digits}g}")
+
+
+def write(name, content):
+    header = {"format": FORMAT, "torch": torch.__version__, "transformers": transformers.__version__}
+    (HERE / name).write_text(json.dumps({**header, **content}, separators=(",", ":")) + "\n")
+
+
+def loss_name(bert):
+    return "meanSquared" if bert.config.num_labels == 1 else "crossEntropy"
+
+
+def write_gradients(name, bert, rng):
+    sequences = random_sequences(rng, [1, 2, 512, 17, 7, 1, 33, 12, 64, 5, 9, 3])
+    labels = random_labels(rng, len(sequences), bert.config.num_labels)
+    check_head_mask(bert, sequences)
+    cases = []
+    for case, masks in masks_to_try(bert, rng).items():
+        logits, losses, heads, neurons = mask_gradients(bert, sequences, labels, *masks)
+        cases.append(
+            {
+                "name": case,
+                "mask": {"heads": masks[0].flatten().tolist(), "neurons": masks[1].flatten().tolist()},
+                "logits": rounded(logits),
+                "losses": rounded(losses),
+                "headGradients": rounded(heads),
+                "neuronGradients": rounded(neurons),
+            }
+        )
+    write(f"{name}.json", {"loss": loss_name(bert), "sequences": sequences, "labels": labels, "cases": cases})
+
+
+def as_lists(masks):
+    return {"heads": masks[0].int().tolist(), "neurons": masks[1].int().tolist()}
+
+
+def prune(bert, sequences, gradients, keep, macs):
+    fisher = [rows.pow(2).sum(0) for rows in gradients]
+    searched = kwon.search(*fisher, *macs, keep)
+    teacher = kwon.search(*fisher, *macs, keep**0.5)
+    pairs = [
+        [kwon.rearrange(row, rows[:, index]) for index, row in enumerate(mask)] for mask, rows in zip(searched, gradients)
+    ]
+    margin = min(margin for pair in pairs for _, margin in pair)
+    assert margin > 1e-4, f"a choice of the rearrangement hangs on {margin:.1e}: too close for float32, change the seed"
+    rearranged = [torch.stack([row for row, _ in pair]) for pair in pairs]
+    tuned = kwon.tune(bert, sequences, teacher, rearranged)
+    with torch.no_grad():
+        logits = bert.logits(pad(sequences), *tuned)
+    return {
+        "keep": keep,
+        "searched": as_lists(searched),
+        "teacher": as_lists(teacher),
+        "rearranged": as_lists(rearranged),
+        "scales": {"heads": rounded(tuned[0]), "neurons": rounded(tuned[1])},
+        "logits": rounded(logits),
+    }
+
+
+def check_gaps(fisher):
+    """No two units are as important as each other, within float32."""
+    values = fisher.flatten().sort().values
+    assert ((values[1:] - values[:-1]) / values[1:]).min() > 2e-6
+
+
+def write_pruning(name, bert, rng):
+    batch_size, samples = 8, 64
+    sequences = random_sequences(rng, rng.integers(2, 24, samples))
+    labels = random_labels(rng, samples, bert.config.num_labels)
+    length = sum(len(s["ids"]) for s in sequences) / samples
+    macs = kwon.unit_macs(bert.config, length)
+    gradients = kwon.batch_gradients(bert, sequences, labels, batch_size)
+    fisher = [rows.pow(2).sum(0) for rows in gradients]
+    for values in fisher:
+        check_gaps(values)
+    write(
+        f"{name}-kwon.json",
+        {
+            "loss": loss_name(bert),
+            "sequences": sequences,
+            "labels": labels,
+            "batchSize": batch_size,
+            "sequenceLength": length,
+            "macs": {"head": macs[0], "neuron": macs[1]},
+            "headGradients": rounded(gradients[0]),
+            "neuronGradients": rounded(gradients[1]),
+            "fisher": {"heads": rounded(fisher[0]), "neurons": rounded(fisher[1])},
+            "runs": [prune(bert, sequences, gradients, keep, macs) for keep in PRUNED[name]],
+        },
+    )
+
+
+def main():
+    for number, name in enumerate(MODELS):
+        rng = np.random.default_rng(number)
+        bert = random_model(name, torch.Generator().manual_seed(number))
+        write_gradients(name, bert, rng)
+        if name in PRUNED:
+            write_pruning(name, bert, rng)
+
+
+if __name__ == "__main__":
+    main()

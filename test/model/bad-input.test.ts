@@ -1,0 +1,182 @@
+import t, { type Test } from 'tap';
+import type { KeptUnits, LossKind, PackedBatch, TensorData } from '../../src/native/addon.js';
+import { Engine } from '../../src/native/engine.js';
+import type { EspalierError } from '../../src/native/errors.js';
+import { Model } from '../../src/native/model.js';
+import { goldenCheckpoint, openModel } from './support/golden.js';
+
+const batchOf = (ids: number[], types: number[], offsets: number[]): PackedBatch => ({
+  ids: Int32Array.from(ids),
+  tokenTypes: Int32Array.from(types),
+  offsets: Int32Array.from(offsets),
+});
+
+/** Two sequences of two and one tokens, which every golden model takes. */
+const good = batchOf([5, 6, 7], [0, 0, 1], [0, 2, 3]);
+
+/** The error has the code and its one line says what is wrong. */
+async function rejects(t: Test, what: string, code: string, message: RegExp, body: () => unknown): Promise<void> {
+  try {
+    await body();
+    t.fail(`${what}: nothing was thrown`);
+  } catch (error) {
+    const { name, code: actual, message: text } = error as EspalierError;
+    t.match({ name, code: actual, text }, { name: 'EspalierError', code, text: message }, what);
+    t.notMatch(text, /\n/, `${what}: one line`);
+  }
+}
+
+const batches: [string, PackedBatch, RegExp][] = [
+  ['an id beyond the vocabulary', batchOf([5, 97, 7], [0, 0, 0], [0, 2, 3]), /token id 97 at token 1 .* 0\.\.96/],
+  ['a negative id', batchOf([5, 6, -1], [0, 0, 0], [0, 2, 3]), /token id -1 at token 2/],
+  ['a token type beyond the table', batchOf([5, 6, 7], [0, 2, 0], [0, 2, 3]), /token type 2 at token 1/],
+  ['too few token types', batchOf([5, 6, 7], [0, 0], [0, 2, 3]), /token type/],
+  ['an empty sequence', batchOf([5, 6, 7], [0, 0, 0], [0, 3, 3]), /sequence 1 has 0 tokens/],
+  ['no sequence', batchOf([], [], [0]), /offsets/],
+  ['offsets that do not start at 0', batchOf([5, 6, 7], [0, 0, 0], [1, 3]), /offsets/],
+  ['offsets that descend', batchOf([5, 6, 7], [0, 0, 0], [0, 5, 3]), /sequence 1 has -2 tokens/],
+  ['offsets that end too early', batchOf([5, 6, 7], [0, 0, 0], [0, 2]), /last offset/],
+  ['offsets that end too late', batchOf([5, 6, 7], [0, 0, 0], [0, 4]), /last offset/],
+  [
+    'more tokens than positions',
+    batchOf(Array(513).fill(5), Array(513).fill(0), [0, 513]),
+    /sequence 0 has 513 tokens.*1\.\.512/,
+  ],
+];
+
+const runs: [
+  string,
+  RegExp,
+  { labels?: number[]; loss?: LossKind; groups?: number[]; heads?: number; neurons?: number },
+][] = [
+  ['a label beyond the classes', /label/, { labels: [0, 3] }],
+  ['a negative label', /label/, { labels: [-1, 0] }],
+  ['too few labels', /label/, { labels: [0] }],
+  ['too many labels', /label/, { labels: [0, 1, 2] }],
+  ['a regression loss on three logits', /logit|label/, { loss: 'meanSquared' }],
+  ['a loss that does not exist', /loss/, { loss: 'hinge' as LossKind }],
+  ['too few groups', /group/, { groups: [0] }],
+  ['groups that descend', /group/, { groups: [1, 0] }],
+  ['groups that start beyond 0', /group/, { groups: [1, 2] }],
+  ['groups with a gap', /group/, { groups: [0, 2] }],
+  ['a mask of too few heads', /mask/, { heads: 14 }],
+  ['a mask of too many neurons', /mask/, { neurons: 184 }],
+];
+
+const keptUnits: [string, (kept: KeptUnits) => void][] = [
+  ['a unit that does not exist', (kept) => kept.heads[0]?.push(5)],
+  ['a unit twice', (kept) => kept.neurons[1]?.push(60)],
+  ['units out of order', (kept) => kept.neurons[2]?.reverse()],
+  ['too few layers', (kept) => kept.heads.pop()],
+  ['a negative unit', (kept) => kept.heads[1]?.unshift(-1)],
+];
+
+const weights: [string, string, RegExp, (weights: Map<string, TensorData>) => void][] = [
+  ['a missing weight', 'ERR_INVALID_ARGUMENT', /pooler\.bias/, (map) => map.delete('pooler.bias')],
+  [
+    'a weight of another shape',
+    'ERR_INVALID_ARGUMENT',
+    /layers\.1\.ffn\.in\.weight/,
+    (map) => map.set('layers.1.ffn.in.weight', map.get('pooler.weight') as TensorData),
+  ],
+  [
+    'a weight with too few bytes',
+    'ERR_INVALID_ARGUMENT',
+    /pooler\.weight/,
+    (map) => {
+      const tensor = map.get('pooler.weight') as TensorData;
+      map.set('pooler.weight', { ...tensor, data: tensor.data.subarray(4) });
+    },
+  ],
+];
+
+t.test('a batch the model does not know', async (t) => {
+  using model = await openModel('gelu');
+  for (const [what, batch, message] of batches) {
+    await rejects(t, what, 'ERR_INVALID_ARGUMENT', message, () => model.forward(batch));
+    await rejects(t, `embedding ${what}`, 'ERR_INVALID_ARGUMENT', message, () => model.embed(batch));
+  }
+  t.equal((await model.forward(good)).length, 6, 'the model still works');
+});
+
+t.test('labels, groups and masks that do not fit', async (t) => {
+  using model = await openModel('gelu');
+  for (const [
+    what,
+    message,
+    { labels = [0, 2], loss = 'crossEntropy', groups = [0, 1], heads = 15, neurons = 183 },
+  ] of runs) {
+    const mask = { heads: new Float32Array(heads), neurons: new Float32Array(neurons) };
+    const packed = loss === 'meanSquared' ? Float32Array.from(labels) : Int32Array.from(labels);
+    await rejects(t, what, 'ERR_INVALID_ARGUMENT', message, () =>
+      model.maskGradients(good, packed, loss, Int32Array.from(groups), { mask }),
+    );
+  }
+});
+
+t.test('gradients of a model opened for inference', async (t) => {
+  using model = await openModel('gelu', { mode: 'inference' });
+  await rejects(t, 'maskGradients', 'ERR_INVALID_ARGUMENT', /opened for gradients/, () =>
+    model.maskGradients(good, Int32Array.of(0, 1), 'crossEntropy', Int32Array.of(0, 1)),
+  );
+});
+
+t.test('units and scales that do not fit', async (t) => {
+  using model = await openModel('gelu');
+  const all = (widths: number[]) => widths.map((width) => Array.from({ length: width }, (_, unit) => unit));
+  for (const [what, damage] of keptUnits) {
+    const kept = { heads: all([5, 5, 5]), neurons: all([61, 61, 61]) };
+    damage(kept);
+    await rejects(t, what, 'ERR_INVALID_ARGUMENT', /./, () => model.select(kept, 'inference'));
+  }
+  await rejects(t, 'too few scales', 'ERR_INVALID_ARGUMENT', /scale/, () =>
+    model.scaleUnits(0, 'attention', new Float64Array(4)),
+  );
+  await rejects(t, 'a scale that is not a number', 'ERR_INVALID_ARGUMENT', /finite/, () =>
+    model.scaleUnits(0, 'attention', new Float64Array(5).fill(Number.NaN)),
+  );
+  await rejects(t, 'a layer that does not exist', 'ERR_INVALID_ARGUMENT', /layer/, () =>
+    model.scaleUnits(3, 'ffn', new Float64Array(61)),
+  );
+  await rejects(t, 'a weight that does not exist', 'ERR_INVALID_ARGUMENT', /layers\.3/, () =>
+    model.weight('layers.3.ffn.in.weight', 'f32'),
+  );
+});
+
+t.test('hidden states taken out of order', async (t) => {
+  using model = await openModel('gelu');
+  using states = await model.embed(good);
+  await rejects(t, 'the second sub-layer first', 'ERR_INVALID_ARGUMENT', /sub-layer/, () => states.advance(0, 'ffn'));
+  await rejects(t, 'a layer that does not exist', 'ERR_INVALID_ARGUMENT', /layer/, () => states.advance(3, 'ffn'));
+  using other = await model.embed(batchOf([5, 6], [0, 0], [0, 2]));
+  await rejects(t, 'a teacher with another batch', 'ERR_INVALID_ARGUMENT', /batch/, () =>
+    states.collect(other, 0, 'attention'),
+  );
+});
+
+t.test('weights that do not fit', async (t) => {
+  const engine = Engine.open();
+  for (const [what, code, message, damage] of weights) {
+    const { spec, weights } = await goldenCheckpoint('gelu');
+    damage(weights);
+    await rejects(t, what, code, message, () => Model.create(engine, spec, weights, 'inference'));
+  }
+});
+
+t.test('a weight that is not a number is found out', async (t) => {
+  const { spec, weights } = await goldenCheckpoint('gelu');
+  const tensor = weights.get('layers.1.ffn.out.bias') as TensorData;
+  weights.set('layers.1.ffn.out.bias', { ...tensor, data: new Uint8Array(tensor.data.length).fill(0xff) });
+  using model = await Model.create(Engine.open(), spec, weights, 'gradients');
+  await rejects(t, 'forward', 'ERR_NON_FINITE', /./, () => model.forward(good));
+  await rejects(t, 'maskGradients', 'ERR_NON_FINITE', /./, () =>
+    model.maskGradients(good, Int32Array.of(0, 1), 'crossEntropy', Int32Array.of(0, 1)),
+  );
+});
+
+t.test('devices and threads that cannot be', async (t) => {
+  await rejects(t, 'an unknown device', 'ERR_NO_DEVICE', /tpu/, () => Engine.open({ device: 'tpu' }));
+  for (const threads of [0, -1, 1.5, Number.NaN, 5000]) {
+    await rejects(t, `${threads} threads`, 'ERR_INVALID_ARGUMENT', /threads/, () => Engine.open({ threads }));
+  }
+});
