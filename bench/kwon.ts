@@ -1,4 +1,4 @@
-import { type Benchmark, type BenchContext, type Row, VerificationError } from './support/benchmark.js';
+import { type BenchContext, type Benchmark, type Row, VerificationError } from './support/benchmark.js';
 import { peakRate } from './support/gemm-peak.js';
 import { miniLmModel } from './support/models.js';
 import { gradientOperations, sizesOf, tuningOperations } from './support/operations.js';

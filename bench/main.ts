@@ -36,7 +36,7 @@ const results: { name: string; title: string; rows: Row[] }[] = [];
 let current = '';
 const context: BenchContext = {
   threads,
-  rounds: options.quick ? 3 : Number(options.rounds),
+  rounds: options.quick ? 1 : Number(options.rounds),
   quick: options.quick,
   pytorch,
   log: (message) => console.error(`${current}: ${message}`),

@@ -52,7 +52,9 @@ class Values {
     }
   }
   Matrix view() { return {cells_.data(), DType::f32, rows_, cols_, cols_}; }
-  double at(int64_t row, int64_t col) const { return static_cast<double>(cells_[static_cast<size_t>(row * cols_ + col)]); }
+  double at(int64_t row, int64_t col) const {
+    return static_cast<double>(cells_[static_cast<size_t>(row * cols_ + col)]);
+  }
 
  private:
   int64_t rows_, cols_;
@@ -75,7 +77,6 @@ double sumOver(int64_t depth, const std::function<double(int64_t)>& term) {
   return sum;
 }
 
-/// A linear map of `rows` rows, its forward and its two backward products.
 struct LinearShape {
   int64_t rows, outputs, inputs;
 };
@@ -85,6 +86,7 @@ struct WeightDelete {
 };
 using Weight = std::unique_ptr<PackedWeight, WeightDelete>;
 
+/// A linear map with its forward and both backward products, and the Gram matrix of its inputs.
 struct LinearMap {
   explicit LinearMap(const LinearShape& s)
       : shape(s),
@@ -102,7 +104,7 @@ struct LinearMap {
     const auto [m, n, k] = shape;
     const double operations = 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
     const double triangle = static_cast<double>(m) * static_cast<double>(k) * static_cast<double>(k + 1);
-    return {
+    std::vector<Product> products = {
         {"forward", m, n, k, operations,
          [this](int threads) {
            Epilogue epilogue;
@@ -114,23 +116,33 @@ struct LinearMap {
            return bias.at(0, j) + sumOver(shape.inputs, [&](int64_t c) { return x.at(i, c) * weight.at(j, c); });
          }},
         {"inputGradient", m, k, n, operations,
-         [this](int threads) { cpu::linear({y.view(), backward.get(), {}, dx.view()}, threads); },
+         [this](int threads) {
+           cpu::linear({y.view(), backward.get(), {}, dx.view()}, threads);
+         },
          [this](int64_t i, int64_t j) { return dx.at(i, j); },
          [this](int64_t i, int64_t j) {
            return sumOver(shape.outputs, [&](int64_t c) { return y.at(i, c) * weight.at(c, j); });
          }},
         {"weightGradient", n, k, m, operations,
-         [this](int threads) { cpu::transposedProduct({y.view(), x.view(), dWeight.view(), false}, threads); },
+         [this](int threads) {
+           cpu::transposedProduct({y.view(), x.view(), dWeight.view(), false}, threads);
+         },
          [this](int64_t i, int64_t j) { return dWeight.at(i, j); },
          [this](int64_t i, int64_t j) {
            return sumOver(shape.rows, [&](int64_t r) { return y.at(r, i) * x.at(r, j); });
-         }},
-        {"gram", k, k, m, triangle, [this](int threads) { cpu::gram({x.view(), gram.view(), false}, threads); },
-         [this](int64_t i, int64_t j) { return gram.at(i, j); },
-         [this](int64_t i, int64_t j) {
-           return sumOver(shape.rows, [&](int64_t r) { return x.at(r, i) * x.at(r, j); });
-         }},
-    };
+         }}};
+    // Each width of x once.
+    if (shape.outputs <= shape.inputs) {
+      products.push_back({"gram", k, k, m, triangle,
+                          [this](int threads) {
+                            cpu::gram({x.view(), gram.view(), false}, threads);
+                          },
+                          [this](int64_t i, int64_t j) { return gram.at(i, j); },
+                          [this](int64_t i, int64_t j) {
+                            return sumOver(shape.rows, [&](int64_t r) { return x.at(r, i) * x.at(r, j); });
+                          }});
+    }
+    return products;
   }
 
   LinearShape shape;
@@ -232,9 +244,9 @@ int main(int argc, char** argv) {
       return 2;
     }
   }
-  if (threads.empty()) threads = {1};
-  if (threads.size() == 1 && argc - quick == 1 && espalier::availableThreads() > 1) {
-    threads.push_back(espalier::availableThreads());
+  if (threads.empty()) {
+    threads = {1};
+    if (espalier::availableThreads() > 1) threads.push_back(espalier::availableThreads());
   }
   for (const int count : threads) espalier::bench::run(count, quick);
   return 0;

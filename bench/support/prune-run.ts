@@ -1,5 +1,5 @@
-import { packExamples } from '../../src/data/pack.js';
 import { type Example, labelsOf } from '../../src/data/examples.js';
+import { packExamples } from '../../src/data/pack.js';
 import { sampleIndices } from '../../src/data/sample.js';
 import type { ModelSpec, PackedBatch } from '../../src/native/addon.js';
 import { Engine } from '../../src/native/engine.js';

@@ -1,5 +1,5 @@
-import { packExamples } from '../../src/data/pack.js';
 import { type Example, readExamples } from '../../src/data/examples.js';
+import { packExamples } from '../../src/data/pack.js';
 import { Random } from '../../src/data/random.js';
 import type { PackedBatch } from '../../src/native/addon.js';
 import { findTask } from '../../src/tasks/task.js';
@@ -61,7 +61,10 @@ export async function glueBatches(
   for (let first = 0; first < examples.length; first += batchSize) {
     const batch = examples.slice(first, first + batchSize);
     const { offsets } = packExamples(tokenizer, batch, maxLength);
-    const longest = batch.reduce((most, _, i) => Math.max(most, (offsets[i + 1] as number) - (offsets[i] as number)), 0);
+    const longest = batch.reduce(
+      (most, _, i) => Math.max(most, (offsets[i + 1] as number) - (offsets[i] as number)),
+      0,
+    );
     const run = batch.filter((_, index) => index % stride === 0);
     batches.push({ packed: packExamples(tokenizer, run, maxLength), longest });
     labels.push(Int32Array.from(run, ({ label }) => label as number));

@@ -29,17 +29,6 @@ void pauseProcessor() {
 #endif
 }
 
-/// Waits for `ready` without sleeping, for kSpin at most and not at all where threads would only take turns.
-template <typename Ready>
-void spinUntil(const Ready& ready) {
-  static const bool alone = availableThreads() < 2;
-  if (alone) return;
-  const Clock::time_point end = Clock::now() + kSpin;
-  while (!ready() && Clock::now() < end) {
-    for (int i = 0; i < 16 && !ready(); ++i) pauseProcessor();
-  }
-}
-
 thread_local bool insideBody = false;
 
 /// Calls from inside a body run on their own thread: the pool's workers are busy with its siblings.
@@ -56,7 +45,8 @@ class InsideBody {
 
 /// One call of parallelFor(). It lives on its caller's stack; what the pool's mutex guards is marked.
 struct Job {
-  Job(int64_t count, const std::function<void(int64_t)>& body, int helpers) : count(count), body(body), wanted(helpers) {}
+  Job(int64_t count, const std::function<void(int64_t)>& body, int helpers)
+      : count(count), body(body), wanted(helpers) {}
 
   /// Runs indices until none is left.
   void work() {
@@ -75,8 +65,8 @@ struct Job {
   std::atomic<int> helpers{0};  // at work now
   std::atomic<bool> failed{false};
   std::exception_ptr failure;
-  int wanted;               // helpers that may still join; guarded
-  Job* following = nullptr; // in the pool's list; guarded
+  int wanted;                // helpers that may still join; guarded
+  Job* following = nullptr;  // in the pool's list; guarded
 };
 
 class Pool {
@@ -89,14 +79,16 @@ class Pool {
 
  private:
   void open(Job& job) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    while (workers_ < job.wanted && startWorker()) {
+    const int helpers = job.wanted;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      while (workers_ < helpers && startWorker()) {
+      }
+      job.following = jobs_;
+      jobs_ = &job;
+      ++posted_;
     }
-    job.following = jobs_;
-    jobs_ = &job;
-    ++posted_;
-    // Workers that still spin need no waking, but asking which do costs more than it saves.
-    for (int i = 0; i < job.wanted; ++i) workPosted_.notify_one();
+    for (int i = 0; i < helpers; ++i) workPosted_.notify_one();
   }
 
   /// Lets no one else join, and waits for those who did.
@@ -150,6 +142,17 @@ class Pool {
     return job;
   }
 
+  /// Waits for `ready` without sleeping, for kSpin at most and not at all where threads would only take turns.
+  template <typename Ready>
+  void spinUntil(const Ready& ready) const {
+    if (!spins_) return;
+    const Clock::time_point end = Clock::now() + kSpin;
+    while (!ready() && Clock::now() < end) {
+      for (int i = 0; i < 16 && !ready(); ++i) pauseProcessor();
+    }
+  }
+
+  const bool spins_ = availableThreads() > 1;
   std::mutex mutex_;
   std::condition_variable workPosted_, helperLeft_;
   std::atomic<uint64_t> posted_{0};  // jobs so far; written under the mutex

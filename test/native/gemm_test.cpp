@@ -11,12 +11,21 @@
 #include <vector>
 
 #include "core/error.h"
+#include "support/engines.h"
 #include "support/random.h"
 
 namespace espalier::test {
 namespace {
 
 constexpr float kSentinel = -12345;
+
+class cpuGemm : public testing::Test {
+ protected:
+  void SetUp() override {
+    const Candidate candidate = openCandidate("cpu", 1);
+    if (!candidate.backend) GTEST_SKIP() << candidate.reason;
+  }
+};
 
 /// A view of random values with sentinels, or NaN for an input, around it.
 template <typename T>
@@ -25,14 +34,16 @@ class Cells {
   Cells(int64_t rows, int64_t cols, int64_t gap, uint64_t seed, T around)
       : rows_(rows), cols_(cols), stride_(cols + gap), around_(around), cells_((rows + 2) * stride_ + 32, around) {
     for (int64_t r = 0; r < rows; ++r) {
-      for (int64_t c = 0; c < cols; ++c) at(r, c) = bell(scramble(seed, static_cast<uint64_t>(r), static_cast<uint64_t>(c)));
+      for (int64_t c = 0; c < cols; ++c)
+        at(r, c) = bell(scramble(seed, static_cast<uint64_t>(r), static_cast<uint64_t>(c)));
     }
   }
 
   T& at(int64_t row, int64_t col) { return cells_[static_cast<size_t>((row + 1) * stride_ + 16 + col)]; }
   double value(int64_t row, int64_t col) { return static_cast<double>(at(row, col)); }
   Matrix view() {
-    return {&cells_[static_cast<size_t>(stride_ + 16)], sizeof(T) == 8 ? DType::f64 : DType::f32, rows_, cols_, stride_};
+    return {&cells_[static_cast<size_t>(stride_ + 16)], sizeof(T) == 8 ? DType::f64 : DType::f32, rows_, cols_,
+            stride_};
   }
   bool surroundingsHold() const {
     int64_t kept = 0;
@@ -84,8 +95,9 @@ struct Shape {
   int64_t rows, cols, depth;
 };
 
-const Shape kShapes[] = {{1, 1, 1},    {1, 2, 0},      {5, 33, 3},     {14, 32, 256},  {15, 31, 257}, {13, 64, 255},
-                         {50, 702, 100}, {300, 17, 400}, {29, 100, 1100}, {6, 16, 384}, {7, 15, 385}, {270, 260, 520}};
+/// Edges of tiles and of blocks of k; no k at all; more rows, and more columns, than a block takes.
+const Shape kShapes[] = {{1, 1, 1},      {1, 2, 0},    {5, 33, 3},   {14, 32, 256},   {15, 31, 257},   {13, 64, 255},
+                         {50, 702, 100}, {6, 16, 384}, {7, 15, 385}, {29, 100, 1100}, {1030, 20, 300}, {20, 1600, 30}};
 
 void expectLinear(const Shape& shape, bool transposed, bool full, int threads) {
   Cells<float> x = input(shape.rows, shape.depth, 3, 1);
@@ -105,7 +117,8 @@ void expectLinear(const Shape& shape, bool transposed, bool full, int threads) {
   for (int64_t r = 0; r < shape.rows; ++r) {
     for (int64_t c = 0; c < shape.cols; ++c) {
       Sum sum;
-      for (int64_t k = 0; k < shape.depth; ++k) sum.add(x.value(r, k) * (transposed ? weight.value(k, c) : weight.value(c, k)));
+      for (int64_t k = 0; k < shape.depth; ++k)
+        sum.add(x.value(r, k) * (transposed ? weight.value(k, c) : weight.value(c, k)));
       if (full) {
         sum.add(bias.value(0, c));
         worst = std::max(worst, sum.error(saved.value(r, c)));
@@ -115,16 +128,17 @@ void expectLinear(const Shape& shape, bool transposed, bool full, int threads) {
     }
   }
   EXPECT_LT(worst, 1) << shape.rows << "x" << shape.cols << "x" << shape.depth;
-  EXPECT_TRUE(y.surroundingsHold() && saved.surroundingsHold()) << shape.rows << "x" << shape.cols << "x" << shape.depth;
+  EXPECT_TRUE(y.surroundingsHold() && saved.surroundingsHold())
+      << shape.rows << "x" << shape.cols << "x" << shape.depth;
 }
 
-TEST(cpuGemm, linearEqualsTheSumInDoubleAtEveryKindOfEdge) {
+TEST_F(cpuGemm, linearEqualsTheSumInDoubleAtEveryKindOfEdge) {
   for (const Shape& shape : kShapes) {
-    for (int variant = 0; variant < 8; ++variant) expectLinear(shape, variant & 1, variant & 2, variant & 4 ? 3 : 1);
+    for (int variant = 0; variant < 4; ++variant) expectLinear(shape, variant & 1, variant & 2, 1 + variant % 3);
   }
 }
 
-TEST(cpuGemm, linearEqualsTheSumInDoubleOnRandomShapes) {
+TEST_F(cpuGemm, linearEqualsTheSumInDoubleOnRandomShapes) {
   Random random(7);
   for (int round = 0; round < 60; ++round) {
     const Shape shape{random.between(1, 90), random.between(1, 150), random.between(0, 800)};
@@ -132,7 +146,7 @@ TEST(cpuGemm, linearEqualsTheSumInDoubleOnRandomShapes) {
   }
 }
 
-TEST(cpuGemm, aRowOfLinearHasTheSameBitsAtAnyPlaceAndThreadCount) {
+TEST_F(cpuGemm, aRowOfLinearHasTheSameBitsAtAnyPlaceAndThreadCount) {
   constexpr int64_t kRows = 301, kCols = 150, kDepth = 600;
   Cells<float> x = input(kRows, kDepth, 0, 1), weight = input(kCols, kDepth, 0, 2);
   const Packed packed(weight, false);
@@ -178,16 +192,25 @@ void expectTransposedProduct(const Shape& shape, bool accumulate, bool gram, int
   EXPECT_TRUE(c.surroundingsHold()) << shape.rows << "x" << cols << "x" << shape.depth;
 }
 
-TEST(cpuGemm, transposedProductAndGramEqualTheSumInDoubleAtEveryKindOfEdge) {
+TEST_F(cpuGemm, transposedProductEqualsTheSumInDoubleAtEveryKindOfEdge) {
   for (const Shape& shape : kShapes) {
-    for (int variant = 0; variant < 8; ++variant) {
-      expectTransposedProduct<float>(shape, variant & 1, variant & 2, variant & 4 ? 3 : 1);
-      expectTransposedProduct<double>(shape, variant & 1, variant & 2, variant & 4 ? 3 : 1);
+    for (const bool accumulate : {false, true}) {
+      expectTransposedProduct<float>(shape, accumulate, false, 1);
+      expectTransposedProduct<double>(shape, accumulate, false, 3);
     }
   }
 }
 
-TEST(cpuGemm, transposedProductAndGramHaveTheSameBitsAtAnyThreadCount) {
+TEST_F(cpuGemm, gramEqualsTheSumInDoubleAtEveryKindOfEdge) {
+  for (const int64_t cols : {1, 6, 15, 33, 100, 300, 530}) {
+    for (const int64_t rows : {0, 1, 256, 385}) {
+      expectTransposedProduct<float>({cols, cols, rows}, cols % 2 == 0, true, 3);
+      expectTransposedProduct<double>({cols, cols, rows}, cols % 2 == 1, true, 1);
+    }
+  }
+}
+
+TEST_F(cpuGemm, transposedProductAndGramHaveTheSameBitsAtAnyThreadCount) {
   constexpr int64_t kRows = 700, kCols = 201;
   Cells<float> a = input(kRows, kCols, 0, 1), b = input(kRows, 333, 0, 2);
   const auto run = [&](bool gram, int threads) {
@@ -205,7 +228,7 @@ TEST(cpuGemm, transposedProductAndGramHaveTheSameBitsAtAnyThreadCount) {
   }
 }
 
-TEST(cpuGemm, aGramIsSymmetricToTheBit) {
+TEST_F(cpuGemm, aGramIsSymmetricToTheBit) {
   Cells<float> x = input(300, 100, 0, 1);
   Cells<float> c(100, 100, 0, 2, kSentinel);
   cpu::gram({x.view(), c.view(), false}, 2);
@@ -214,14 +237,14 @@ TEST(cpuGemm, aGramIsSymmetricToTheBit) {
   }
 }
 
-TEST(cpuGemm, packedBytesCountsWholePanels) {
+TEST_F(cpuGemm, packedBytesCountsWholePanels) {
   Cells<float> weight = input(33, 10, 0, 1);
   const Packed packed(weight, false);
   EXPECT_GE(cpu::packedBytes(packed.get()), 33 * 10 * sizeof(float));
   EXPECT_LE(cpu::packedBytes(packed.get()), 64 * 10 * sizeof(float));
 }
 
-TEST(cpuGemm, aWeightThatCannotFitInMemoryIsRefused) {
+TEST_F(cpuGemm, aWeightThatCannotFitInMemoryIsRefused) {
   float cell = 0;
   const Matrix impossible{&cell, DType::f32, int64_t{1} << 40, int64_t{1} << 40, int64_t{1} << 40};
   try {

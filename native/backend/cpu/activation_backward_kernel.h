@@ -17,6 +17,9 @@ void activationBackwardRows(const ActivationBackwardKernelArgs& args) {
     const float* x = args.preActivation.data + row * args.preActivation.stride;
     float* dx = args.dx.data == nullptr ? nullptr : args.dx.data + row * args.dx.stride;
     forEachVector(args.cols, [&](int64_t col, int lanes) {
+      // The block's next row is a whole matrix row away, where no hardware looks ahead.
+      __builtin_prefetch(x + args.preActivation.stride + col);
+      __builtin_prefetch(dy + args.dy.stride + col);
       const ValueAndSlope activation = kActivation(loadLanes(x + col, lanes));
       const Vec gradient = loadLanes(dy + col, lanes);
       if (args.maskSums != nullptr) {

@@ -20,12 +20,12 @@ size_t scratchFloats(int keys, int headSize) {
 std::vector<AttentionTask> attentionTasks(const AttentionArgs& args, int32_t block) {
   std::vector<AttentionTask> tasks;
   for (int32_t sequence = 0; sequence < args.sequences; ++sequence) {
-    const int32_t tokens = args.offsets[sequence + 1] - args.offsets[sequence];
+    const int32_t token = args.offsets[sequence], tokens = args.offsets[sequence + 1] - token;
     const int32_t end = args.queryOffsets[sequence + 1];
     int32_t query = args.queryOffsets[sequence];
     do {
       const int32_t queries = std::min(block, end - query);
-      tasks.push_back({sequence, tokens, query, queries});
+      tasks.push_back({sequence, token, tokens, query, queries});
       query += queries;
     } while (query < end);
   }
@@ -34,26 +34,27 @@ std::vector<AttentionTask> attentionTasks(const AttentionArgs& args, int32_t blo
   return tasks;
 }
 
+AttentionHead headOf(const AttentionArgs& args, const AttentionTask& task, int64_t head) {
+  const int64_t column = head * args.headSize;
+  return {task.queries,
+          task.tokens,
+          args.headSize,
+          headStride(args.headSize),
+          constRowsOf(args.q, task.firstQuery, column),
+          constRowsOf(args.k, task.firstToken, column),
+          constRowsOf(args.v, task.firstToken, column),
+          static_cast<float>(args.scale),
+          args.headMask ? floats(args.headMask)[head] : 1.0f};
+}
+
 void attention(const AttentionArgs& args, int threads) {
   const std::vector<AttentionTask> tasks = attentionTasks(args, kQueryBlock);
-  const float* headMask = floats(args.headMask);
   parallelFor(threads, static_cast<int64_t>(tasks.size()) * args.heads, [&](int64_t index) {
     const AttentionTask& task = tasks[static_cast<size_t>(index / args.heads)];
-    const int64_t head = index % args.heads, column = head * args.headSize;
-    const int64_t query = task.firstQuery, token = args.offsets[task.sequence];
-    AttentionKernelArgs block;
-    block.queries = task.queries;
-    block.keys = task.tokens;
-    block.headSize = args.headSize;
-    block.headStride = headStride(args.headSize);
-    block.q = constRowsOf(args.q, query, column);
-    block.k = constRowsOf(args.k, token, column);
-    block.v = constRowsOf(args.v, token, column);
-    block.scale = static_cast<float>(args.scale);
-    block.headMask = headMask ? headMask[head] : 1.0f;
-    block.context = rowsOf(args.context, query, column);
-    block.logSumExp = rowsOf(args.logSumExp, query, head);
-    cpuKernels().attention(block, threadScratch(scratchFloats(task.tokens, args.headSize)));
+    const int64_t head = index % args.heads;
+    cpuKernels().attention({headOf(args, task, head), rowsOf(args.context, task.firstQuery, head * args.headSize),
+                            rowsOf(args.logSumExp, task.firstQuery, head)},
+                           threadScratch(scratchFloats(task.tokens, args.headSize)));
   });
 }
 

@@ -29,29 +29,16 @@ void addToGroups(const AttentionBackwardArgs& args, const std::vector<float>& gr
 void attentionBackward(const AttentionBackwardArgs& args, int threads) {
   const AttentionArgs& forward = args.forward;
   const std::vector<AttentionTask> tasks = attentionTasks(forward, std::numeric_limits<int32_t>::max());
-  const float* headMask = floats(forward.headMask);
   std::vector<float> maskGradients(static_cast<size_t>(forward.sequences) * forward.heads);
   parallelFor(threads, static_cast<int64_t>(tasks.size()) * forward.heads, [&](int64_t index) {
     const AttentionTask& task = tasks[static_cast<size_t>(index / forward.heads)];
     const int64_t head = index % forward.heads, column = head * forward.headSize;
-    const int64_t query = task.firstQuery, token = forward.offsets[task.sequence];
-    AttentionBackwardKernelArgs block;
-    block.queries = task.queries;
-    block.keys = task.tokens;
-    block.headSize = forward.headSize;
-    block.headStride = headStride(forward.headSize);
-    block.q = constRowsOf(forward.q, query, column);
-    block.k = constRowsOf(forward.k, token, column);
-    block.v = constRowsOf(forward.v, token, column);
-    block.dContext = constRowsOf(args.dContext, query, column);
-    block.logSumExp = constRowsOf(forward.logSumExp, query, head);
-    block.scale = static_cast<float>(forward.scale);
-    block.headMask = headMask ? headMask[head] : 1.0f;
-    block.dq = rowsOf(args.dq, query, column);
-    block.dk = rowsOf(args.dk, token, column);
-    block.dv = rowsOf(args.dv, token, column);
-    block.headMaskGradient = &maskGradients[static_cast<size_t>(task.sequence * forward.heads + head)];
-    cpuKernels().attentionBackward(block, threadScratch(scratchFloats(task.tokens, forward.headSize)));
+    const int64_t query = task.firstQuery, token = task.firstToken;
+    cpuKernels().attentionBackward(
+        {headOf(forward, task, head), constRowsOf(args.dContext, query, column),
+         constRowsOf(forward.logSumExp, query, head), rowsOf(args.dq, query, column), rowsOf(args.dk, token, column),
+         rowsOf(args.dv, token, column), &maskGradients[static_cast<size_t>(task.sequence * forward.heads + head)]},
+        threadScratch(scratchFloats(task.tokens, forward.headSize)));
   });
   if (args.headMaskGradient) addToGroups(args, maskGradients);
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "backend/cpu/attention_head.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/simd_math.h"
 #include "backend/cpu/tile_product.h"
@@ -8,17 +9,16 @@ namespace espalier {
 namespace {
 
 /// With P = softmax(scale * q k') and D = dContext v' before the mask, all transposed (a row a key, a lane a query):
-/// recomputes P from logSumExp into `weights` and returns delta_i = sum_j P_ij D_ij, which is dContext_i . (unmasked
-/// context)_i, in `deltas`.
-inline void weightsAndDeltas(int keys, int lanes, float scale, const float* logSumExp, Rows weights,
-                             ConstRows weightGradients, float* deltas) {
-  const Vec scales = Vec::broadcast(scale);
+/// turns the scores in `weights` into P by logSumExp and sets delta_i = sum_j P_ij D_ij, which is
+/// dContext_i . (unmasked context)_i.
+inline void weightsAndDeltas(int keys, int lanes, const float* logSumExp, Rows weights, ConstRows weightGradients,
+                             float* deltas) {
   for (int lane = 0; lane < lanes; lane += Vec::kWidth) {
-    const Vec shift = Vec::zero() - Vec::load(logSumExp + lane);
+    const Vec shift = Vec::load(logSumExp + lane);
     Vec delta = Vec::zero();
     for (int j = 0; j < keys; ++j) {
       float* weight = weights.data + j * weights.stride + lane;
-      const Vec probability = exp(fma(Vec::load(weight), scales, shift));
+      const Vec probability = exp(Vec::load(weight) - shift);
       probability.store(weight);
       delta = fma(probability, Vec::load(weightGradients.data + j * weightGradients.stride + lane), delta);
     }
@@ -72,18 +72,18 @@ void attentionBackwardKernel(const AttentionBackwardKernelArgs& args, float* scr
   Vec maskGradient = Vec::zero();
   for (int first = 0; first < args.queries; first += kQueryBlock) {
     const int count = args.queries - first < kQueryBlock ? args.queries - first : kQueryBlock;
-    const int lanes = (count + Vec::kWidth - 1) / Vec::kWidth * Vec::kWidth;
+    const int lanes = lanesFor(count);
     const ConstRows q = {args.q.data + first * args.q.stride, args.q.stride};
     const ConstRows dContext = {args.dContext.data + first * args.dContext.stride, args.dContext.stride};
     for (int i = 0; i < lanes; ++i) {
       logSumExp[i] = i < count ? args.logSumExp.data[(first + i) * args.logSumExp.stride] : 0.0f;
     }
 
-    transposeHead(count, lanes, headSize, q, queriesTransposed);
-    transposeHead(count, lanes, headSize, dContext, gradientsTransposed);
-    product<Left::rows>(keys, lanes, headSize, args.k, constant(queriesTransposed), weights);
+    transposeHead(count, lanes, headSize, args.scale, q, queriesTransposed);
+    transposeHead(count, lanes, headSize, 1.0f, dContext, gradientsTransposed);
+    productOfHead(keys, lanes, headSize, args.k, constant(queriesTransposed), weights, args.v);
     product<Left::rows>(keys, lanes, headSize, args.v, constant(gradientsTransposed), scores);
-    weightsAndDeltas(keys, lanes, args.scale, logSumExp, weights, constant(scores), deltas);
+    weightsAndDeltas(keys, lanes, logSumExp, weights, constant(scores), deltas);
     for (int lane = 0; lane < lanes; lane += Vec::kWidth) maskGradient = maskGradient + Vec::load(deltas + lane);
     if (!flows) continue;
 
@@ -100,7 +100,7 @@ void attentionBackwardKernel(const AttentionBackwardKernelArgs& args, float* scr
     writeHead(keys, headSize, constant(dk), args.headMask * args.scale, args.dk);
     writeHead(keys, headSize, constant(dv), args.headMask, args.dv);
   }
-  if (args.headMaskGradient != nullptr) *args.headMaskGradient = sum(maskGradient);
+  *args.headMaskGradient = sum(maskGradient);
 }
 
 }  // namespace

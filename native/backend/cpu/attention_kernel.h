@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "backend/cpu/attention_head.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/simd_math.h"
 #include "backend/cpu/tile_product.h"
@@ -9,18 +10,15 @@
 namespace espalier {
 namespace {
 
-/// scores[j][i] = exp(scale * (scores[j][i] - the maximum of column i)); sums[i] adds column i up, maxima[i] is the
-/// maximum times scale.
-inline void softmaxColumns(int keys, int lanes, float scale, Rows scores, float* maxima, float* sums) {
-  const Vec scales = Vec::broadcast(scale);
+/// scores[j][i] = exp(scores[j][i] - maxima[i]) with the maximum of each column; sums[i] adds column i up.
+inline void softmaxColumns(int keys, int lanes, Rows scores, float* maxima, float* sums) {
   for (int lane = 0; lane < lanes; lane += Vec::kWidth) {
     float* column = scores.data + lane;
     Vec maximum = Vec::load(column);
     for (int j = 1; j < keys; ++j) maximum = max(maximum, Vec::load(column + j * scores.stride));
-    maximum = maximum * scales;
     Vec total = Vec::zero();
     for (int j = 0; j < keys; ++j) {
-      const Vec weight = exp(fma(Vec::load(column + j * scores.stride), scales, Vec::zero() - maximum));
+      const Vec weight = exp(Vec::load(column + j * scores.stride) - maximum);
       weight.store(column + j * scores.stride);
       total = total + weight;
     }
@@ -39,16 +37,10 @@ void attentionKernel(const AttentionKernelArgs& args, float* scratch) {
   const Rows context = memory.rows(kQueryBlock, args.headStride);
   float maxima[kQueryBlock], sums[kQueryBlock];
 
-  const int lanes = (args.queries + Vec::kWidth - 1) / Vec::kWidth * Vec::kWidth;
-  transposeHead(args.queries, lanes, args.headSize, args.q, queries);
-  for (int key = 0; key < args.keys; key += kTileRows) {
-    const int count = args.keys - key < kTileRows ? args.keys - key : kTileRows;
-    const int next = args.keys - key - count < kTileRows ? args.keys - key - count : kTileRows;
-    prefetchHead(next, args.headSize, {args.k.data + (key + count) * args.k.stride, args.k.stride});
-    prefetchHead(count, args.headSize, {args.v.data + key * args.v.stride, args.v.stride});
-    product<Left::rows>(count, lanes, args.headSize, {args.k.data + key * args.k.stride, args.k.stride}, constant(queries), {scores.data + key * scores.stride, scores.stride});
-  }
-  softmaxColumns(args.keys, lanes, args.scale, scores, maxima, sums);
+  const int lanes = lanesFor(args.queries);
+  transposeHead(args.queries, lanes, args.headSize, args.scale, args.q, queries);
+  productOfHead(args.keys, lanes, args.headSize, args.k, constant(queries), scores, args.v);
+  softmaxColumns(args.keys, lanes, scores, maxima, sums);
   copyHead(args.keys, args.headSize, args.v, values);
   product<Left::columns>(args.queries, args.headStride, args.keys, constant(scores), constant(values), context);
 

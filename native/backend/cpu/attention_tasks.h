@@ -9,6 +9,7 @@ namespace espalier::cpu {
 /// Some queries of one sequence; a head of it is what one thread takes at a time.
 struct AttentionTask {
   int32_t sequence;
+  int32_t firstToken;  // row of k and v
   int32_t tokens;      // of the sequence
   int32_t firstQuery;  // row of q
   int32_t queries;
@@ -20,5 +21,8 @@ std::vector<AttentionTask> attentionTasks(const AttentionArgs& args, int32_t blo
 
 /// headSize rounded up to what every instruction set's vectors divide.
 inline int headStride(int headSize) { return (headSize + 15) / 16 * 16; }
+
+/// One head of a task as the kernels take it.
+AttentionHead headOf(const AttentionArgs& args, const AttentionTask& task, int64_t head);
 
 }  // namespace espalier::cpu

@@ -1,18 +1,17 @@
-#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <new>
 #include <string>
+#include <utility>
 
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/isa.h"
+#include "backend/cpu/memory.h"
 #include "backend/cpu/operations.h"
 #include "backend/table.h"
 
 namespace espalier::cpu {
 namespace {
-
-constexpr size_t kAlignment = 64;  // bytes, a cache line and the widest vector
 
 struct State {
   int threads;
@@ -22,9 +21,9 @@ struct State {
 State& stateOf(BackendState* state) { return *reinterpret_cast<State*>(state); }
 
 /// Keeps an exception's message until this thread's next failure.
-Status failure(ErrorCode code, const char* message) {
+Status failure(ErrorCode code, std::string message) {
   thread_local std::string kept;
-  kept = message;
+  kept = std::move(message);
   return {code, kept.c_str()};
 }
 
@@ -56,7 +55,6 @@ Status probe() {
 Status open(const BackendOptions* options, BackendState** state) {
   return guarded([&] {
     if (options->dtype != DType::f32) throw Error(ErrorCode::unsupported, "the cpu backend computes in f32 only");
-    require(options->threads >= 1, "the cpu backend needs at least one thread");
     auto* opened = new State{options->threads, isaName(activeIsa())};
     *state = reinterpret_cast<BackendState*>(opened);
   });
@@ -67,12 +65,15 @@ void close(BackendState* state) { delete &stateOf(state); }
 const char* describe(BackendState* state) { return stateOf(state).description.c_str(); }
 
 Status allocate(BackendState*, size_t bytes, void** data) {
-  *data = ::operator new (bytes, std::align_val_t{kAlignment}, std::nothrow);
-  if (*data != nullptr) return {};
-  return failure(ErrorCode::outOfMemory, ("out of memory: " + std::to_string(bytes) + " bytes were asked for").c_str());
+  try {
+    *data = allocateAligned(bytes);
+    return {};
+  } catch (const std::bad_alloc&) {
+    return failure(ErrorCode::outOfMemory, "out of memory: " + std::to_string(bytes) + " bytes were asked for");
+  }
 }
 
-void release(BackendState*, void* data) { ::operator delete (data, std::align_val_t{kAlignment}); }
+void release(BackendState*, void* data) { releaseAligned(data); }
 
 Status copy(BackendState*, void* to, const void* from, size_t bytes) {
   std::memcpy(to, from, bytes);

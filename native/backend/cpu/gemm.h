@@ -3,8 +3,8 @@
 // Matrix products of the cpu backend, f32, by the kernels of activeIsa(). Arguments are as in ops.h and are taken as
 // checked. All throw Error outOfMemory.
 //
-// Every element of a result is summed over k in an order that depends on nothing but the number of k, so it is the
-// same bits at any thread count, in any batch and at any place in it.
+// On one instruction set every element of a result is summed over k in an order that depends on nothing but the number
+// of k, so it has the same bits at any thread count, in any batch and at any place in it.
 
 #include "backend/ops.h"
 

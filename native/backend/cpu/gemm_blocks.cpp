@@ -1,36 +1,58 @@
 #include "backend/cpu/gemm_blocks.h"
 
-#include <algorithm>
-#include <cstdlib>
+#include <unistd.h>
 
-#include "backend/cpu/isa.h"
+#include <algorithm>
 
 namespace espalier::cpu {
 
 namespace {
-int64_t env(const char* n, int64_t d) { const char* v = getenv(n); return v ? atoll(v) : d; }
-}  // namespace
 
-const GemmKernels& gemmKernels() {
-#if defined(__x86_64__)
-  if (activeIsa() == CpuIsa::avx512) return *avx512GemmKernels();
-  if (activeIsa() == CpuIsa::avx2) return *avx2GemmKernels();
-#endif
-  return *portableGemmKernels();
+/// Multiply-adds that are worth waking a thread for.
+constexpr int64_t kWorthAThread = 500000;
+
+int64_t usefulThreads(const ProductShape& shape, int threads) {
+  const double work =
+      static_cast<double>(shape.rows) * static_cast<double>(shape.cols) * static_cast<double>(shape.depth);
+  return static_cast<int64_t>(std::clamp(work / kWorthAThread, 1.0, static_cast<double>(threads)));
 }
 
-Blocks shareOut(const GemmKernels& kernels, int64_t rows, int64_t cols, int threads) {
-  static const int64_t mostRows = env("MC", 252), mostCols = env("NC", 3072);
-  int64_t rowBlocks = ceilDivide(rows, mostRows), colBlocks = ceilDivide(cols, mostCols);
-  const int64_t wanted = threads > 1 ? 4 * threads : 1;
-  if (rowBlocks * colBlocks < wanted) {
-    const int64_t colsLimit = std::max<int64_t>(1, cols / (4 * kernels.cols));
-    colBlocks = std::min(colsLimit, ceilDivide(wanted, rowBlocks));
-    const int64_t rowsLimit = std::max<int64_t>(1, rows / (4 * kernels.rows));
-    rowBlocks = std::max(rowBlocks, std::min(rowsLimit, ceilDivide(wanted, colBlocks)));
+}  // namespace
+
+Block Blocks::operator[](int64_t index) const {
+  const int64_t row = index / cols.count(), col = index % cols.count();
+  return {rows.first(row), rows.size(row), cols.first(col), cols.size(col)};
+}
+
+Blocks shareOut(const GemmKernels& kernels, const ProductShape& shape, int threads) {
+  const int64_t workers = usefulThreads(shape, threads);
+  const int64_t tileRows = ceilDivide(shape.rows, kernels.rows), tileCols = ceilDivide(shape.cols, kernels.cols);
+  int64_t rowBlocks = ceilDivide(shape.rows, shape.mostRows), colBlocks = ceilDivide(shape.cols, shape.mostCols);
+  // Two blocks a thread even out what slows one of them down; with many, a last round of a few matters little.
+  const auto shared = [&](int64_t blocks) {
+    return workers == 1 || (blocks >= 2 * workers && (blocks % workers == 0 || blocks >= 8 * workers));
+  };
+  while (!shared(rowBlocks * colBlocks) && rowBlocks * colBlocks < tileRows * tileCols) {
+    // The longer side: every block packs its rows of a, and every block of rows reads all of b.
+    const bool splitRows =
+        shape.rows * colBlocks > shape.cols * rowBlocks ? rowBlocks < tileRows : colBlocks == tileCols;
+    ++(splitRows ? rowBlocks : colBlocks);
   }
-  return {{rows, roundUp(ceilDivide(rows, rowBlocks), kernels.rows)},
-          {cols, roundUp(ceilDivide(cols, colBlocks), kernels.cols)}};
+  return {{shape.rows, ceilDivide(tileRows, rowBlocks) * kernels.rows},
+          {shape.cols, ceilDivide(tileCols, colBlocks) * kernels.cols}};
+}
+
+int64_t secondLevelCache() {
+#if defined(_SC_LEVEL2_CACHE_SIZE)
+  static const int64_t known = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  if (known > 0) return known;
+#endif
+  return 512 << 10;
+}
+
+int64_t cachedRows(const GemmKernels& kernels) {
+  const int64_t bytesOfPanel = static_cast<int64_t>(sizeof(float)) * kernels.rows * kernels.depth;
+  return kernels.rows * std::max<int64_t>(1, secondLevelCache() / 2 / bytesOfPanel);
 }
 
 }  // namespace espalier::cpu

@@ -23,10 +23,10 @@ constexpr int kDepth = Vec::kRegisters == 32 ? 256 : 384;
 
 inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/// Keeps compilers from turning one broadcast into a load in each product that uses it: loads would be the bottleneck.
+/// Keeps g++ from turning one broadcast into a load in each product that uses it: loads would be the bottleneck.
 inline Vec broadcastOnce(float value) {
   Vec result = Vec::broadcast(value);
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(__clang__)
   asm("" : "+x"(result.lanes));
 #endif
   return result;
@@ -89,24 +89,26 @@ void addToSums(const float* tile, int64_t count, bool accumulate, double* sums) 
   for (int64_t i = 0; i < count; ++i) sums[i] = (accumulate ? sums[i] : 0.0) + static_cast<double>(tile[i]);
 }
 
+inline const float* element(const ConstRows& rows, int64_t row, int64_t col) {
+  return rows.data + row * rows.stride + col;
+}
+inline float* element(const Rows& rows, int64_t row, int64_t col) { return rows.data + row * rows.stride + col; }
+
 inline Vec identity(Vec x) { return x; }
 
 template <Vec (*kActivation)(Vec)>
 void finishTile(const float* tile, int64_t firstRow, int64_t rows, const PanelEpilogue& epilogue) {
   forEachVector(epilogue.cols, [&](int64_t col, int lanes) {
     const Vec bias = epilogue.bias == nullptr ? Vec::zero() : loadLanes(epilogue.bias + col, lanes);
-    const Vec mask = epilogue.columnMask == nullptr ? Vec::broadcast(1.0f) : loadLanes(epilogue.columnMask + col, lanes);
+    const Vec mask =
+        epilogue.columnMask == nullptr ? Vec::broadcast(1.0f) : loadLanes(epilogue.columnMask + col, lanes);
     for (int64_t row = 0; row < rows; ++row) {
       const int64_t place = firstRow + row;
       Vec value = Vec::load(tile + row * kTileCols + col) + bias;
-      if (epilogue.preActivation != nullptr) {
-        storeLanes(value, epilogue.preActivation + place * epilogue.preActivationStride + col, lanes);
-      }
+      if (epilogue.preActivation.data != nullptr) storeLanes(value, element(epilogue.preActivation, place, col), lanes);
       value = kActivation(value) * mask;
-      if (epilogue.residual != nullptr) {
-        value = value + loadLanes(epilogue.residual + place * epilogue.residualStride + col, lanes);
-      }
-      storeLanes(value, epilogue.y + place * epilogue.yStride + col, lanes);
+      if (epilogue.residual.data != nullptr) value = value + loadLanes(element(epilogue.residual, place, col), lanes);
+      storeLanes(value, element(epilogue.y, place, col), lanes);
     }
   });
 }
@@ -126,24 +128,44 @@ void finishTile(const float* tile, int64_t firstRow, int64_t rows, const PanelEp
   }
 }
 
+/// Asks for memory that is needed a while later and may be far away.
+template <typename T>
+inline void prefetch(T* data, int64_t count) {
+  constexpr int64_t kLine = 64 / sizeof(T);
+  for (int64_t i = 0; i < count; i += kLine) __builtin_prefetch(data + i);
+}
+
+template <typename AnyRows>
+void prefetchRows(const AnyRows& rows, int64_t first, int64_t count, int64_t cols) {
+  if (rows.data == nullptr) return;
+  for (int64_t row = first; row < first + count; ++row) prefetch(element(rows, row, 0), cols);
+}
+
 template <PanelLayout kLayout>
 void multiplyPanel(const PanelProduct& product) {
   alignas(64) float chunk[kTileSize];
-  constexpr int64_t kSpan = kTileRows;
+  const PanelEpilogue* epilogue = product.epilogue;
   const int64_t panelSize = kTileRows * (kLayout == PanelLayout::byRow ? kDepth : product.depth);
   TileOperands operands{product.depth, product.a, product.b};
-  for (int64_t row = 0; row < product.rows; row += kSpan, operands.a += panelSize) {
-    const int64_t rows = smaller(kSpan, product.rows - row);
+  for (int64_t row = 0; row < product.rows; row += kTileRows, operands.a += panelSize) {
+    const int64_t rows = smaller(kTileRows, product.rows - row);
     const int64_t place = row * kTileCols;
     if (product.sums != nullptr) {
+      prefetch(product.sums + place, rows * kTileCols);
       multiplyTileOf<kLayout>(rows, operands, false, chunk);
       addToSums(chunk, rows * kTileCols, product.accumulate, product.sums + place);
       continue;
     }
     // A product of one block of k needs no memory between the blocks.
     float* tile = product.tiles == nullptr ? chunk : product.tiles + place;
+    if (product.tiles != nullptr) prefetch(tile, rows * kTileCols);
+    if (epilogue != nullptr) {
+      prefetchRows(epilogue->y, row, rows, epilogue->cols);
+      prefetchRows(epilogue->preActivation, row, rows, epilogue->cols);
+      prefetchRows(epilogue->residual, row, rows, epilogue->cols);
+    }
     multiplyTileOf<kLayout>(rows, operands, product.accumulate, tile);
-    if (product.epilogue != nullptr) finishTile(tile, row, rows, *product.epilogue);
+    if (epilogue != nullptr) finishTile(tile, row, rows, *epilogue);
   }
 }
 
@@ -157,19 +179,28 @@ void multiply(const PanelProduct& product) {
 
 template <int kWidth>
 void packByDepth(const float* from, int64_t stride, int64_t count, int64_t depth, float* to) {
-  for (int64_t k = 0; k < depth; ++k, from += stride, to += kWidth) {
-    int64_t col = 0;
-    float* panel = to;
-    for (; col + kWidth <= count; col += kWidth, panel += kWidth * depth) {
-      __builtin_memcpy(panel, from + col, kWidth * sizeof(float));
+  // Panels are written side by side, few enough at a time for the first-level cache.
+  constexpr int64_t kStrip = 256 / kWidth * kWidth;
+  // Each row lies on another page, where the processor's own prefetching stops.
+  constexpr int64_t kAhead = 8;
+  for (int64_t first = 0; first < count; first += kStrip, from += kStrip, to += kStrip * depth) {
+    const int64_t cols = smaller(kStrip, count - first);
+    for (int64_t k = 0; k < depth; ++k) {
+      const float* row = from + k * stride;
+      float* panel = to + k * kWidth;
+      int64_t col = 0;
+      for (; col + kWidth <= cols; col += kWidth, panel += kWidth * depth) {
+        prefetch(row + kAhead * stride + col, kWidth);
+        __builtin_memcpy(panel, row + col, kWidth * sizeof(float));
+      }
+      if (col == cols) continue;
+      for (int i = 0; i < kWidth; ++i) panel[i] = col + i < cols ? row[col + i] : 0.0f;
     }
-    if (col == count) continue;
-    for (int i = 0; i < kWidth; ++i) panel[i] = col + i < count ? from[col + i] : 0.0f;
   }
 }
 
-constexpr cpu::GemmKernels kGemmKernels = {kTileRows,           kTileCols, kDepth, multiply, packByDepth<kTileRows>,
-                                           packByDepth<kTileCols>};
+constexpr cpu::GemmKernels kGemmKernels = {
+    kTileRows, kTileCols, kDepth, multiply, packByDepth<kTileRows>, packByDepth<kTileCols>};
 
 }  // namespace
 }  // namespace espalier

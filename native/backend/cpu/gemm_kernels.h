@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+#include "backend/cpu/kernels.h"
 #include "backend/ops.h"
 
 namespace espalier::cpu {
@@ -17,18 +18,16 @@ namespace espalier::cpu {
 /// of its rows, `depth` elements, of which the block's k are the first.
 enum class PanelLayout { byDepth, byRow };
 
-/// What becomes of a panel's columns of a finished product; every pointer is at the first row and column of the panel.
+/// The epilogue of linear() for the columns of one panel; everything begins at the block's first row and the panel's
+/// first column. Absent parts are null.
 struct PanelEpilogue {
   int64_t cols;  // of the panel that exist
   const float* bias;
-  float* preActivation;
-  int64_t preActivationStride;
+  Rows preActivation;
   Activation activation;
   const float* columnMask;
-  const float* residual;
-  int64_t residualStride;
-  float* y;
-  int64_t yStride;
+  ConstRows residual;
+  Rows y;
 };
 
 /// One block of k of a block of a times one panel of b.
@@ -38,10 +37,10 @@ struct PanelProduct {
   int64_t depth;
   const float* a;
   const float* b;
-  bool accumulate;                // to what earlier blocks of k left in tiles or sums
-  float* tiles;                   // where the sum goes, unless one of the next two is given
-  double* sums;                   // laid out as tiles
-  const PanelEpilogue* epilogue;  // takes the sum, after that of `tiles` when accumulating
+  bool accumulate;                // to what earlier blocks of k left in tiles or sums, which then are given
+  float* tiles;                   // receives the sum; may be null where one of the next two is given
+  double* sums;                   // receives the sum in place of tiles, laid out like them
+  const PanelEpilogue* epilogue;  // given with the last block of k: makes y of the sum
 };
 
 struct GemmKernels {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <type_traits>
 
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/gemm_blocks.h"
@@ -9,100 +10,119 @@ namespace espalier::cpu {
 
 namespace {
 
-/// c (+)= a' b, whose k are the rows of a and b. Symmetric where a and b are the same matrix.
-template <typename T>
+/// Columns of a block: its packed b and its sums stay within a few megabytes.
+constexpr int64_t kMostCols = 1536;
+
+/// c (+)= a' b, whose k are the rows of a and b. `Total` is c's type. Where a and b are the same matrix it is
+/// symmetric: only what lies on or above the diagonal is computed.
+template <typename Total>
 class Product {
  public:
   Product(const TransposedProductArgs& args, bool symmetric, int threads)
       : args_(args),
         symmetric_(symmetric),
         kernels_(gemmKernels()),
-        blocks_(shareOut(kernels_, args.c.rows, args.c.cols, threads)),
-        chunks_{args.a.rows, kernels_.depth} {}
+        chunks_{args.a.rows, kernels_.depth},
+        blocks_(shareOut(kernels_, {args.c.rows, args.c.cols, args.a.rows, cachedRows(kernels_), kMostCols}, threads)) {
+  }
 
-  int64_t tasks() const { return blocks_.rows.count() * blocks_.cols.count(); }
+  int64_t blocks() const { return blocks_.count(); }
 
-  void run(int64_t task) const {
-    const int64_t rowBlock = task / blocks_.cols.count(), colBlock = task % blocks_.cols.count();
-    const int64_t rows = blocks_.rows.size(rowBlock), firstRow = blocks_.rows.first(rowBlock);
-    const int64_t cols = blocks_.cols.size(colBlock), firstCol = blocks_.cols.first(colBlock);
-    if (rowsUntil(firstRow, firstCol + cols) <= 0) return;
-    const int64_t aSize = roundUp(rows, kernels_.rows) * kernels_.depth;
-    const int64_t bSize = roundUp(cols, kernels_.cols) * kernels_.depth;
-    const int64_t tilesSize = roundUp(rows, kernels_.rows) * kernels_.cols;
-    float* b = threadScratch(aSize + bSize + tilesSize * ceilDivide(cols, kernels_.cols) * (sizeof(T) / sizeof(float)));
-    float* sums = b + bSize;
-    float* a = sums + tilesSize * ceilDivide(cols, kernels_.cols) * (sizeof(T) / sizeof(float));
-
-    for (int64_t chunk = 0; chunk < std::max<int64_t>(1, chunks_.count()); ++chunk) {
-      const int64_t depth = chunks_.count() == 0 ? 0 : chunks_.size(chunk);
-      const int64_t first = chunks_.first(chunk);
-      kernels_.packA(args_.a.row<float>(first) + firstRow, args_.a.stride, rows, depth, a);
-      kernels_.packB(args_.b.row<float>(first) + firstCol, args_.b.stride, cols, depth, b);
-      for (int64_t col = 0; col < cols; col += kernels_.cols) {
-        T* tiles = reinterpret_cast<T*>(sums) + col / kernels_.cols * tilesSize;
-        const int64_t wanted = std::min(rows, rowsUntil(firstRow, firstCol + col + kernels_.cols));
-        PanelProduct product{PanelLayout::byDepth, wanted, depth, a, b + col * depth, chunk > 0, nullptr, nullptr,
-                             nullptr};
-        if constexpr (sizeof(T) == sizeof(double)) product.sums = tiles; else product.tiles = tiles;
-        kernels_.multiply(product);
-      }
+  /// Packs both operands chunk after chunk and keeps the sums of the block's tiles until the last.
+  void run(int64_t index) const {
+    const Block block = blocks_[index];
+    if (rowsWanted(block, block.cols) == 0) return;
+    const int64_t paddedRows = roundUp(block.rows, kernels_.rows), paddedCols = roundUp(block.cols, kernels_.cols);
+    const int64_t sumsSize = paddedRows * paddedCols * static_cast<int64_t>(sizeof(Total) / sizeof(float));
+    float* scratch = threadScratch(sumsSize + (paddedRows + paddedCols) * kernels_.depth);
+    Total* sums = reinterpret_cast<Total*>(scratch);
+    float* a = scratch + sumsSize;
+    float* b = a + paddedRows * kernels_.depth;
+    for (int64_t chunk = 0; chunk < chunks_.count(); ++chunk) {
+      const int64_t first = chunks_.first(chunk), depth = chunks_.size(chunk);
+      kernels_.packA(args_.a.row<float>(first) + block.firstRow, args_.a.stride, block.rows, depth, a);
+      kernels_.packB(args_.b.row<float>(first) + block.firstCol, args_.b.stride, block.cols, depth, b);
+      multiply(block, chunk, a, b, sums);
     }
-    for (int64_t col = 0; col < cols; col += kernels_.cols) {
-      const T* tiles = reinterpret_cast<const T*>(sums) + col / kernels_.cols * tilesSize;
-      const int64_t wanted = std::min(rows, rowsUntil(firstRow, firstCol + col + kernels_.cols));
-      add(tiles, firstRow, wanted, firstCol + col, std::min<int64_t>(kernels_.cols, cols - col));
-    }
+    for (int64_t col = 0; col < block.cols; col += kernels_.cols) addPanel(block, col, sums + col * paddedRows);
   }
 
  private:
-  /// Rows from `firstRow` on that have an element to compute before column `endCol`.
-  int64_t rowsUntil(int64_t firstRow, int64_t endCol) const {
-    return symmetric_ ? endCol - firstRow : args_.c.rows - firstRow;
+  /// Rows of the block that have something to compute before column `endCol` of it.
+  int64_t rowsWanted(const Block& block, int64_t endCol) const {
+    if (!symmetric_) return block.rows;
+    return std::clamp<int64_t>(block.firstCol + endCol - block.firstRow, 0, block.rows);
   }
 
-  void add(const T* tiles, int64_t firstRow, int64_t rows, int64_t firstCol, int64_t cols) const {
-    for (int64_t row = 0; row < rows; ++row) {
-      const int64_t place = firstRow + row;
-      for (int64_t col = std::max<int64_t>(0, symmetric_ ? place - firstCol : 0); col < cols; ++col) {
-        const T sum = tiles[row * kernels_.cols + col];
-        set(place, firstCol + col, sum);
-        if (symmetric_ && place != firstCol + col) set(firstCol + col, place, sum);
+  void multiply(const Block& block, int64_t chunk, const float* a, const float* b, Total* sums) const {
+    PanelProduct product{};
+    product.layout = PanelLayout::byDepth;
+    product.depth = chunks_.size(chunk);
+    product.a = a;
+    product.accumulate = chunk > 0;
+    for (int64_t col = 0; col < block.cols; col += kernels_.cols) {
+      product.rows = rowsWanted(block, std::min(block.cols, col + kernels_.cols));
+      product.b = b + col * product.depth;
+      Total* tiles = sums + col * roundUp(block.rows, kernels_.rows);
+      if constexpr (std::is_same_v<Total, double>) {
+        product.sums = tiles;
+      } else {
+        product.tiles = tiles;
       }
+      kernels_.multiply(product);
     }
   }
 
-  void set(int64_t row, int64_t col, T sum) const {
-    T& c = args_.c.row<T>(row)[col];
-    c = (args_.accumulate ? c : T(0)) + sum;
+  /// Adds the sums of the panel at column `col` of the block to c; where that is symmetric, what lies above the
+  /// diagonal to both sides of it.
+  void addPanel(const Block& block, int64_t col, const Total* tiles) const {
+    const int64_t width = kernels_.cols, cols = std::min(width, block.cols - col), firstCol = block.firstCol + col;
+    const int64_t rows = rowsWanted(block, col + cols);
+    for (int64_t row = 0; row < rows; ++row) {
+      const int64_t place = block.firstRow + row, below = symmetric_ ? std::max<int64_t>(0, place - firstCol) : 0;
+      addRun(tiles + row * width + below, 1, cols - below, args_.c.row<Total>(place) + firstCol + below);
+    }
+    if (!symmetric_) return;
+    for (int64_t i = 0; i < cols; ++i) {
+      const int64_t above = std::min(rows, firstCol + i - block.firstRow);
+      addRun(tiles + i, width, above, args_.c.row<Total>(firstCol + i) + block.firstRow);
+    }
+  }
+
+  void addRun(const Total* sums, int64_t step, int64_t count, Total* c) const {
+    if (args_.accumulate) {
+      for (int64_t i = 0; i < count; ++i) c[i] += sums[i * step];
+    } else {
+      for (int64_t i = 0; i < count; ++i) c[i] = sums[i * step];
+    }
   }
 
   const TransposedProductArgs& args_;
   const bool symmetric_;
   const GemmKernels& kernels_;
-  const Blocks blocks_;
   const Split chunks_;
+  const Blocks blocks_;
 };
 
-template <typename T>
-void runProduct(const TransposedProductArgs& args, bool symmetric, int threads) {
+template <typename Total>
+void run(const TransposedProductArgs& args, bool symmetric, int threads) {
   if (args.c.rows == 0 || args.c.cols == 0) return;
-  const Product<T> product(args, symmetric, threads);
-  parallelFor(threads, product.tasks(), [&](int64_t task) { product.run(task); });
+  const Product<Total> product(args, symmetric, threads);
+  parallelFor(threads, product.blocks(), [&product](int64_t block) { product.run(block); });
 }
 
-void runProduct(const TransposedProductArgs& args, bool symmetric, int threads) {
+void run(const TransposedProductArgs& args, bool symmetric, int threads) {
   if (args.c.dtype == DType::f64) {
-    runProduct<double>(args, symmetric, threads);
+    run<double>(args, symmetric, threads);
   } else {
-    runProduct<float>(args, symmetric, threads);
+    run<float>(args, symmetric, threads);
   }
 }
 
 }  // namespace
 
-void transposedProduct(const TransposedProductArgs& args, int threads) { runProduct(args, false, threads); }
+void transposedProduct(const TransposedProductArgs& args, int threads) { run(args, false, threads); }
 
-void gram(const GramArgs& args, int threads) { runProduct({args.x, args.x, args.c, args.accumulate}, true, threads); }
+void gram(const GramArgs& args, int threads) { run({args.x, args.x, args.c, args.accumulate}, true, threads); }
 
 }  // namespace espalier::cpu

@@ -52,25 +52,27 @@ struct ActivationBackwardKernelArgs {
 constexpr int kQueryBlock = 64;
 constexpr int kScoreStride = kQueryBlock + 16;
 
-/// One head of one sequence for at most kQueryBlock of its queries; pointers are at the head's first column.
-struct AttentionKernelArgs {
+/// What attention's forward and backward share: one head of one sequence and some of its queries; pointers are at the
+/// head's first column.
+struct AttentionHead {
   int queries, keys, headSize;
   int headStride;  // of a head's rows in scratch: at least headSize, a multiple of every vector width
   ConstRows q, k, v;
   float scale, headMask;
+};
+
+/// At most kQueryBlock queries.
+struct AttentionKernelArgs : AttentionHead {
   Rows context;
   Rows logSumExp;  // a column; data may be null
 };
 
-/// One head of one sequence with all its queries.
-struct AttentionBackwardKernelArgs {
-  int queries, keys, headSize;
-  int headStride;  // of a head's rows in scratch: at least headSize, a multiple of every vector width
-  ConstRows q, k, v, dContext;
-  ConstRows logSumExp;  // a column
-  float scale, headMask;
+/// All queries of the sequence.
+struct AttentionBackwardKernelArgs : AttentionHead {
+  ConstRows dContext;
+  ConstRows logSumExp;      // a column
   Rows dq, dk, dv;          // data null together: only the mask's gradient
-  float* headMaskGradient;  // one float, overwritten; may be null
+  float* headMaskGradient;  // one float, overwritten
 };
 
 struct CpuKernels {

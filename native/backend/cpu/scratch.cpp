@@ -1,33 +1,19 @@
 #include "backend/cpu/scratch.h"
 
-#include <memory>
-#include <new>
+#include "backend/cpu/memory.h"
 
 namespace espalier::cpu {
-namespace {
-
-constexpr std::align_val_t kCacheLine{64};
-
-struct Free {
-  void operator()(float* data) const { ::operator delete(data, kCacheLine); }
-};
-
-struct ThreadMemory {
-  std::unique_ptr<float, Free> data;
-  size_t count = 0;
-};
-
-}  // namespace
 
 float* threadScratch(size_t count) {
-  thread_local ThreadMemory memory;
-  if (count > memory.count) {
-    memory.count = 0;
-    memory.data.reset();
-    memory.data.reset(static_cast<float*>(::operator new(count * sizeof(float), kCacheLine)));
-    memory.count = count;
+  thread_local AlignedFloats memory;
+  thread_local size_t capacity = 0;
+  if (count > capacity) {
+    capacity = 0;
+    memory.reset();
+    memory.reset(static_cast<float*>(allocateAligned(count * sizeof(float))));
+    capacity = count;
   }
-  return memory.data.get();
+  return memory.get();
 }
 
 }  // namespace espalier::cpu

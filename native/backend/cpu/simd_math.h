@@ -48,7 +48,7 @@ struct ValueAndSlope {
   Vec value, slope;
 };
 
-/// x Phi(x) (the erf form) and Phi(x) + x phi(x), both with an error below 3e-7 max(1, |x|) / 2.
+/// x Phi(x) (the erf form) and Phi(x) + x phi(x), both with an error below 2e-7 max(1, |x|).
 /// Phi(-t) = exp(-t^2/2) R(t) for t >= 0, where R(t) = erfcx(t / sqrt 2) / 2 is smooth: a polynomial up to t = 5.5,
 /// beyond which the exponential leaves nothing to see. The exponential serves phi as well.
 inline ValueAndSlope geluWithSlope(Vec x) {
@@ -75,8 +75,7 @@ inline ValueAndSlope geluTanhWithSlope(Vec x) {
   const Vec twiceZSlope = fma(square, Vec::broadcast(3 * 2 * 0.7978845608f * 0.044715f), linear);
   const Vec exponential = exp(Vec::zero() - twiceZ);
   const Vec logistic = one / (exponential + one), complement = exponential * logistic;
-  const Vec value = x * logistic;
-  return {value, fma(value * twiceZSlope, complement, logistic)};
+  return {x * logistic, fma(bounded * logistic * twiceZSlope, complement, logistic)};
 }
 inline Vec geluTanh(Vec x) { return geluTanhWithSlope(x).value; }
 

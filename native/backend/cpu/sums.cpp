@@ -5,7 +5,7 @@ namespace espalier::cpu {
 namespace {
 
 /// Columns a thread takes at a time: their running sums stay in the cache while it walks down all rows.
-constexpr int64_t kColumns = 64;
+constexpr int64_t kColumns = 128;
 
 }  // namespace
 

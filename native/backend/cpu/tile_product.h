@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "backend/cpu/kernels.h"
-#include "backend/cpu/simd_rows.h"
+#include "backend/cpu/simd.h"
 
 namespace espalier {
 namespace {
@@ -72,70 +72,6 @@ void product(int rows, int cols, int depth, ConstRows a, ConstRows b, Rows c, bo
     }
   }
 }
-
-/// The rows of one head, copied together and filled up with zeros to `to.stride` columns.
-inline void copyHead(int rows, int headSize, ConstRows from, Rows to) {
-  for (int i = 0; i < rows; ++i) {
-    const float* source = from.data + i * from.stride;
-    float* target = to.data + i * to.stride;
-    for (int col = 0; col < to.stride; col += Vec::kWidth) {
-      const int lanes = headSize - col;
-      const Vec value = lanes >= Vec::kWidth ? Vec::load(source + col) : Vec::loadPartial(source + col, lanes);
-      value.store(target + col);
-    }
-  }
-}
-
-/// to[col][i] = from[i][col] for i < rows, and 0 for rows <= i < lanes; lanes is a multiple of 4.
-inline void transposeHead(int rows, int lanes, int headSize, ConstRows from, Rows to) {
-  typedef float Quad __attribute__((vector_size(16)));
-  int col = 0;
-  for (; col + 4 <= headSize; col += 4) {
-    for (int i = 0; i < lanes; i += 4) {
-      Quad in[4] = {};
-      for (int k = 0; k < 4 && i + k < rows; ++k) {
-        __builtin_memcpy(&in[k], from.data + (i + k) * from.stride + col, sizeof(Quad));
-      }
-      const Quad low01 = __builtin_shufflevector(in[0], in[1], 0, 4, 1, 5);
-      const Quad high01 = __builtin_shufflevector(in[0], in[1], 2, 6, 3, 7);
-      const Quad low23 = __builtin_shufflevector(in[2], in[3], 0, 4, 1, 5);
-      const Quad high23 = __builtin_shufflevector(in[2], in[3], 2, 6, 3, 7);
-      const Quad out[4] = {
-          __builtin_shufflevector(low01, low23, 0, 1, 4, 5), __builtin_shufflevector(low01, low23, 2, 3, 6, 7),
-          __builtin_shufflevector(high01, high23, 0, 1, 4, 5), __builtin_shufflevector(high01, high23, 2, 3, 6, 7)};
-      for (int k = 0; k < 4; ++k) __builtin_memcpy(to.data + (col + k) * to.stride + i, &out[k], sizeof(Quad));
-    }
-  }
-  for (; col < headSize; ++col) {
-    for (int i = 0; i < lanes; ++i) {
-      to.data[col * to.stride + i] = i < rows ? from.data[i * from.stride + col] : 0.0f;
-    }
-  }
-}
-
-/// to = factor * from for one row of a head.
-inline void writeHeadRow(const float* from, float factor, int headSize, float* to) {
-  const Vec factors = Vec::broadcast(factor);
-  forEachVector(headSize,
-                [&](int64_t col, int lanes) { storeLanes(Vec::load(from + col) * factors, to + col, lanes); });
-}
-
-/// Asks for the cache lines of one head's rows.
-inline void prefetchHead(int rows, int headSize, ConstRows from) {
-  for (int i = 0; i < rows; ++i) {
-    for (int col = 0; col < headSize; col += 16) __builtin_prefetch(from.data + i * from.stride + col);
-  }
-}
-
-/// Hands out the rows of scratch one array after another.
-struct Scratch {
-  float* next;
-  Rows rows(int count, int64_t stride) {
-    const Rows result = {next, stride};
-    next += count * stride;
-    return result;
-  }
-};
 
 inline ConstRows constant(Rows rows) { return {rows.data, rows.stride}; }
 
