@@ -50,7 +50,7 @@ console.log(
       before.metrics.accuracy as number,
       after.metrics.accuracy as number,
       3,
-      `${points.toFixed(1)} points`,
+      `${points < 0 ? '' : '+'}${points.toFixed(1)} points`,
     ),
     row(
       'attention heads',

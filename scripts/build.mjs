@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { aptInstall, buildPackages, fail, jobs, missingPackages, root, run } from './tools.mjs';
 
 const missing = missingPackages(buildPackages);
-if (missing.length > 0) fail(`cannot build without ${missing.join(', ')} (on Debian: sudo ${aptInstall(missing)})`);
+if (missing.length > 0) fail(`cannot build without ${missing.join(', ')} (on Debian: ${aptInstall(missing, 'sudo ')})`);
 
 // A dependent project hoists cmake-js beside this package: resolve it instead of guessing its folder.
 const cmakeJs = join(createRequire(import.meta.url).resolve('cmake-js/package.json'), '../bin/cmake-js');

@@ -17,14 +17,12 @@ function installDebianPackages(names) {
   const missing = missingPackages(names);
   if (missing.length === 0) return;
   if (!existsSync('/usr/bin/apt-get')) fail(`${missing.join(', ')} missing (install them with your package manager)`);
-  if (process.getuid() !== 0) fail(`${missing.join(', ')} missing (run: sudo ${aptInstall(missing)})`);
-  const quietly = {
+  if (process.getuid() !== 0) fail(`${missing.join(', ')} missing (run: ${aptInstall(missing, 'sudo ')})`);
+  console.error(`Installing ${missing.join(', ')} ...`);
+  run('sh', ['-c', aptInstall(missing)], {
     env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
     stdio: ['ignore', 'ignore', 'inherit'],
-  };
-  console.error(`Installing ${missing.join(', ')} ...`);
-  run('apt-get', ['update'], quietly);
-  run('sh', ['-c', aptInstall(missing)], quietly);
+  });
 }
 
 /** `npm ci`, unless node_modules was installed from the same package-lock.json. */

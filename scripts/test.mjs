@@ -7,7 +7,7 @@ import { argv } from 'node:process';
 import { createInterface } from 'node:readline';
 import { checkNativeFormat } from './clang-format.mjs';
 import { setup } from './setup.mjs';
-import { buildPackages, jobs, root, run, runModule, testPackages } from './tools.mjs';
+import { buildPackages, buildPreset, jobs, root, runModule, testPackages } from './tools.mjs';
 
 const quick = argv.includes('--quick');
 const total = { passed: 0, failed: 0, skipped: 0 };
@@ -38,8 +38,7 @@ function add(counts) {
 
 /** Builds a CMake preset, runs ctest and adds its counts; a failure is counted, and later tests still run. */
 function testNative(preset) {
-  run('cmake', ['--preset', preset, '--log-level=WARNING']);
-  run('cmake', ['--build', '--preset', preset, '--parallel', jobs]);
+  buildPreset(preset);
   const results = join(root, `build-${preset}`, 'ctest.xml');
   rmSync(results, { force: true });
   const options = ['--preset', preset, '--parallel', jobs, '--no-tests=error', '--output-junit', results];

@@ -26,6 +26,12 @@ export function runModule(file, args, options) {
   run(process.execPath, [join(root, 'node_modules', file), ...args], options);
 }
 
+/** Configures and builds a preset of CMakePresets.json: the native tests and benches, apart from the addon. */
+export function buildPreset(name, options = []) {
+  run('cmake', ['--preset', name, '--log-level=WARNING']);
+  run('cmake', ['--build', '--preset', name, '--parallel', jobs, ...options]);
+}
+
 export function hasCommand(name) {
   return process.env.PATH.split(delimiter).some((directory) => existsSync(join(directory, name)));
 }
@@ -48,4 +54,6 @@ export function missingPackages(names) {
   return names.filter((name) => !packageContents[name]());
 }
 
-export const aptInstall = (names) => `apt-get install -y --no-install-recommends ${names.join(' ')}`;
+/** The command that installs Debian packages; `prefix` is 'sudo ' for those who are not root. */
+export const aptInstall = (names, prefix = '') =>
+  `${prefix}apt-get update && ${prefix}apt-get install -y --no-install-recommends ${names.join(' ')}`;

@@ -21,8 +21,8 @@ export class OnnxRuntime {
     return async () => {
       const logits: number[] = [];
       for (const feed of feeds) {
-        const { logits: part } = await this.session.run(feed);
-        logits.push(...(part?.data as Float32Array));
+        const outputs = await this.session.run(feed);
+        logits.push(...((outputs.logits as Tensor).data as Float32Array));
       }
       return Float32Array.from(logits);
     };

@@ -1,6 +1,6 @@
 import proto from 'onnx-proto';
-import { EspalierError } from '../native/errors.js';
 import type { DType, TensorData } from '../native/addon.js';
+import { EspalierError } from '../native/errors.js';
 
 const { onnx } = proto;
 type Attributes = Record<string, number | number[]>;
@@ -71,7 +71,10 @@ export class Graph {
     const initializer = [...this.#initializers.values()];
     const bytes = initializer.reduce((sum, { rawData }) => sum + (rawData?.length ?? 0), 0);
     if (bytes > MAX_BYTES - 2 ** 20) {
-      throw new EspalierError('ERR_UNSUPPORTED', `${bytes} bytes of weights do not fit an ONNX file of 2 GiB (use f16)`);
+      throw new EspalierError(
+        'ERR_UNSUPPORTED',
+        `${bytes} bytes of weights do not fit an ONNX file of 2 GiB (use f16)`,
+      );
     }
     const graph = { name, node: this.#nodes, initializer, input: this.#inputs, output: this.#outputs };
     const model = {

@@ -88,10 +88,7 @@ class EncoderGraph {
   ffn(role: string, neurons: number, hidden: string): string {
     if (neurons === 0) return this.#emptied(role, 'out', hidden);
     const activations = this.#activation(this.#linear(`${role}.in`, hidden));
-    return this.#layerNorm(
-      `${role}.norm`,
-      this.graph.node('Add', [this.#linear(`${role}.out`, activations), hidden]),
-    );
+    return this.#layerNorm(`${role}.norm`, this.graph.node('Add', [this.#linear(`${role}.out`, activations), hidden]));
   }
 
   /** classifier(tanh(pooler(first token))) */

@@ -79,7 +79,9 @@ def logits(model_directory, examples):
     tokenizer = transformers.AutoTokenizer.from_pretrained(model_directory)
     model = transformers.BertForSequenceClassification.from_pretrained(model_directory, dtype=torch.float64).eval()
     for text, pair in examples:
-        encoded = tokenizer(text, pair, truncation=True, max_length=MAX_LENGTH, return_tensors="pt")
+        # As a batch of one: only then does the tokenizer take an empty second text for one.
+        pairs = None if pair is None else [pair]
+        encoded = tokenizer([text], pairs, truncation=True, max_length=MAX_LENGTH, return_tensors="pt")
         yield [float(f"{value:.10g}") for value in model(**encoded).logits[0].tolist()]
 
 

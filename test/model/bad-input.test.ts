@@ -175,7 +175,7 @@ t.test('a weight that is not a number is found out', async (t) => {
 });
 
 t.test('devices and threads that cannot be', async (t) => {
-  await rejects(t, 'an unknown device', 'ERR_NO_DEVICE', /tpu/, () => Engine.open({ device: 'tpu' }));
+  await rejects(t, 'an unknown device', 'ERR_INVALID_ARGUMENT', /tpu/, () => Engine.open({ device: 'tpu' }));
   for (const threads of [0, -1, 1.5, Number.NaN, 5000]) {
     await rejects(t, `${threads} threads`, 'ERR_INVALID_ARGUMENT', /threads/, () => Engine.open({ threads }));
   }

@@ -9,6 +9,8 @@
 
 #if defined(__AVX512F__) || (defined(__AVX2__) && defined(__FMA__))
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 namespace espalier {
@@ -133,8 +135,13 @@ inline Vec operator+(Vec a, Vec b) { return {a.lanes + b.lanes}; }
 inline Vec operator-(Vec a, Vec b) { return {a.lanes - b.lanes}; }
 inline Vec operator*(Vec a, Vec b) { return {a.lanes * b.lanes}; }
 inline Vec operator/(Vec a, Vec b) { return {a.lanes / b.lanes}; }
+#if defined(__aarch64__)
+inline Vec fma(Vec a, Vec b, Vec c) { return {vfmaq_f32(c.lanes, a.lanes, b.lanes)}; }
+inline Vec fnma(Vec a, Vec b, Vec c) { return {vfmsq_f32(c.lanes, a.lanes, b.lanes)}; }
+#else
 inline Vec fma(Vec a, Vec b, Vec c) { return {a.lanes * b.lanes + c.lanes}; }
 inline Vec fnma(Vec a, Vec b, Vec c) { return {c.lanes - a.lanes * b.lanes}; }
+#endif
 inline Vec min(Vec a, Vec b) { return {a.lanes < b.lanes ? a.lanes : b.lanes}; }
 inline Vec max(Vec a, Vec b) { return {a.lanes > b.lanes ? a.lanes : b.lanes}; }
 inline Vec sqrt(Vec a) {
