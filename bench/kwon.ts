@@ -12,8 +12,7 @@ export const kwon: Benchmark = {
   name: 'kwon',
   title: `Preset kwon on minilm-mrpc, ${SAMPLES} samples, keep ${KEEP}: seconds, and products as a share of peak`,
   async run(context) {
-    const model = await miniLmModel('mrpc');
-    const prune = () => pruneOnMrpc(model, context.threads);
+    const prune = () => pruneOnMrpc(() => miniLmModel('mrpc'), context.threads);
     context.log('warming up');
     const first = await prune();
     if (first === undefined) {

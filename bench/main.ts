@@ -30,13 +30,15 @@ for (const name of names) {
   }
 }
 
+const rounds = options.quick ? 1 : Number(options.rounds);
+if (!(rounds >= 1)) throw new Error(`--rounds must be 1 or more, not ${options.rounds}`);
 const threads = options.threads === undefined ? Engine.open().threads : Number(options.threads);
 const pytorch = options.python === undefined ? undefined : new PyTorch(options.python, threads);
 const results: { name: string; title: string; rows: Row[] }[] = [];
 let current = '';
 const context: BenchContext = {
   threads,
-  rounds: options.quick ? 1 : Number(options.rounds),
+  rounds,
   quick: options.quick,
   pytorch,
   log: (message) => console.error(`${current}: ${message}`),

@@ -16,7 +16,8 @@ const options = ['--directory', root, '--parallel', jobs, '--log-level', 'warn']
 const configure = [cmakeJs, 'configure', ...options];
 // A cache from elsewhere, of a checkout that was moved or of another generator, is of no use: start anew.
 if (spawnSync(process.execPath, configure, { cwd: root, stdio: 'ignore' }).status !== 0) {
-  rmSync(join(root, 'build'), { recursive: true, force: true });
+  for (const name of ['CMakeCache.txt', 'CMakeFiles'])
+    rmSync(join(root, 'build', name), { recursive: true, force: true });
   run(process.execPath, configure);
 }
 run(process.execPath, [cmakeJs, 'build', ...options]);

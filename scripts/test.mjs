@@ -1,6 +1,7 @@
 // Everything CI checks: set-up, formatting and lint, native tests by themselves and under sanitizers, then the TypeScript
 // tests. `--quick` leaves out the sanitizers and the native fuzzing. The last line counts tests.
 import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { argv } from 'node:process';
@@ -39,7 +40,7 @@ function add(counts) {
 /** Builds a CMake preset, runs ctest and adds its counts; a failure is counted, and later tests still run. */
 function testNative(preset) {
   buildPreset(preset);
-  const results = join(root, `build-${preset}`, 'ctest.xml');
+  const results = join(root, `build/native-${preset}/ctest.xml`);
   rmSync(results, { force: true });
   const options = ['--preset', preset, '--parallel', jobs, '--no-tests=error', '--output-junit', results];
   const { status } = spawnSync('ctest', [...options, ...(quick ? ['--label-regex', 'quick'] : [])], {
@@ -64,6 +65,7 @@ async function runTap() {
     [join(root, 'node_modules/tap/dist/esm/run.mjs'), '--reporter=tap', `--jobs=${jobs}`, ...files],
     { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] },
   );
+  const exit = once(tap, 'exit');
   let section = [];
   let counts;
   for await (const line of createInterface({ input: tap.stdout })) {
@@ -75,7 +77,8 @@ async function runTap() {
   }
   const count = (name) => Number(new RegExp(`\\b${name}: (\\d+)`).exec(counts ?? '')?.[1] ?? 0);
   add({ passed: count('pass'), failed: count('fail'), skipped: count('skip') + count('todo') });
-  if (tap.exitCode !== 0 && count('fail') === 0) {
+  const [code] = await exit;
+  if (code !== 0 && count('fail') === 0) {
     console.log(section.join('\n'));
     total.failed += 1;
   }

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { bertBaseModel } from './models.js';
 import { pruneOnMrpc } from './prune-run.js';
 
-const run = await pruneOnMrpc(bertBaseModel(), Number(process.argv[2]));
+const run = await pruneOnMrpc(async () => bertBaseModel(), Number(process.argv[2]));
 if (run !== undefined) {
   const [, kibibytes] = /VmHWM:\s+(\d+) kB/.exec(readFileSync('/proc/self/status', 'utf8')) as RegExpExecArray;
   const { gradients, search, rearrange, tune } = run.seconds;

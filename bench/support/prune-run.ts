@@ -22,14 +22,14 @@ export interface PruneRun extends Pick<PruneOutcome, 'seconds' | 'macs'> {
 }
 
 /** Preset kwon on samples of MRPC's training file; undefined where the shared data are absent. */
-export async function pruneOnMrpc({ spec, weights }: BenchModel, threads: number): Promise<PruneRun | undefined> {
+export async function pruneOnMrpc(load: () => Promise<BenchModel>, threads: number): Promise<PruneRun | undefined> {
   if (!hasShared) return undefined;
   const task = findTask('mrpc');
   const examples = await glueExamples('mrpc', 'train');
   const drawn = Array.from(sampleIndices(examples.length, SAMPLES, 0), (index) => examples[index] as Example);
   const tokenizer = await loadTokenizer(sharedPath('models/minilm-mrpc'));
   const batch = packExamples(tokenizer, drawn, task.maxLength);
-  using model = await Model.create(Engine.open({ threads }), spec, weights, 'inference');
+  using model = await open(load, threads);
   const outcome = await pruneModel(
     model,
     { batch, labels: labelsOf(drawn, task) },
@@ -37,7 +37,20 @@ export async function pruneOnMrpc({ spec, weights }: BenchModel, threads: number
   );
   using pruned = outcome.model;
   const { seconds, macs } = outcome;
-  return { seconds, macs, batch, dense: spec, teacher: withUnits(spec, outcome.masks.teacher), student: pruned.spec };
+  return {
+    seconds,
+    macs,
+    batch,
+    dense: model.spec,
+    teacher: withUnits(model.spec, outcome.masks.teacher),
+    student: pruned.spec,
+  };
+}
+
+/** Keeps no copy of the weights once the engine has them. */
+async function open(load: () => Promise<BenchModel>, threads: number): Promise<Model> {
+  const { spec, weights } = await load();
+  return Model.create(Engine.open({ threads }), spec, weights, 'inference');
 }
 
 /** The spec of the units that a mask leaves. */

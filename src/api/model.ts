@@ -1,4 +1,4 @@
-import { type Checkpoint, readCheckpoint } from '../checkpoint/checkpoint.js';
+import { type CheckpointDescription, readCheckpoint } from '../checkpoint/checkpoint.js';
 import { Engine, type EngineOptions } from '../native/engine.js';
 import { Model } from '../native/model.js';
 import { loadTokenizer, type Tokenizer } from '../tokenizer/tokenizer.js';
@@ -11,7 +11,7 @@ export interface LoadOptions extends EngineOptions {
 /** A checkpoint with its tokenizer, and its weights loaded on one device. */
 export class LoadedModel {
   constructor(
-    readonly checkpoint: Checkpoint,
+    readonly checkpoint: CheckpointDescription,
     readonly tokenizer: Tokenizer,
     /** The weights on the device. */
     readonly native: Model,
@@ -48,8 +48,9 @@ export async function loadModel(directory: string, options: LoadOptions = {}): P
   const start = performance.now();
   const { signal, ...engineOptions } = options;
   const engine = Engine.open(engineOptions);
-  const checkpoint = await readCheckpoint(directory, signal && { signal });
+  // The engine has its own copy of the weights: the stored ones go when this function ends.
+  const { weights, ...checkpoint } = await readCheckpoint(directory, signal && { signal });
   const tokenizer = await loadTokenizer(directory);
-  const native = await Model.create(engine, checkpoint.spec, checkpoint.weights, 'inference');
+  const native = await Model.create(engine, checkpoint.spec, weights, 'inference');
   return new LoadedModel(checkpoint, tokenizer, native, (performance.now() - start) / 1000);
 }

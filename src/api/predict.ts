@@ -1,5 +1,5 @@
 import { packExamples } from '../data/pack.js';
-import { resolveTask } from '../tasks/task.js';
+import { namedTask, resolveTask, type Task, taskNames } from '../tasks/task.js';
 import { type DataOptions, lengthLimit, type WorkOptions } from './evaluate.js';
 import type { LoadedModel } from './model.js';
 
@@ -23,8 +23,6 @@ export type Prediction =
       value: number;
     };
 
-const withoutTask = { labels: undefined, maxLength: 128 };
-
 /**
  * Labels with their probabilities, or values of a regression, one a text; all texts go through the model together.
  *
@@ -37,7 +35,7 @@ export async function predict(
 ): Promise<Prediction[]> {
   if (inputs.length === 0) return [];
   const { checkpoint, tokenizer } = model;
-  const task = options.task === undefined ? withoutTask : resolveTask(checkpoint, options.task);
+  const task = taskOf(model, options.task);
   const examples = inputs.map((input) => (typeof input === 'string' ? { text: input } : input));
   const batch = packExamples(tokenizer, examples, lengthLimit(model, task, options.maxLength));
   const logits = await model.native.forward(batch, { signal: options.signal });
@@ -50,6 +48,13 @@ export async function predict(
     const probability = Math.max(...probabilities);
     return { label: labels[probabilities.indexOf(probability)] as string, probability, probabilities };
   });
+}
+
+/** Predicting needs no task; where there is one it has better label names and a length. */
+function taskOf({ checkpoint }: LoadedModel, name: string | undefined): Pick<Task, 'labels' | 'maxLength'> {
+  const named = namedTask(checkpoint.config);
+  if (name === undefined && (named === undefined || !taskNames.includes(named))) return { maxLength: 128 };
+  return resolveTask(checkpoint, name);
 }
 
 function softmax(logits: Float32Array): number[] {

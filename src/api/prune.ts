@@ -1,4 +1,4 @@
-import { type Checkpoint, writeCheckpoint } from '../checkpoint/checkpoint.js';
+import { writeCheckpoint } from '../checkpoint/checkpoint.js';
 import { weightShapes } from '../checkpoint/roles.js';
 import { type Example, labelsOf } from '../data/examples.js';
 import { packExamples } from '../data/pack.js';
@@ -58,7 +58,9 @@ export class PruneResult {
     const start = performance.now();
     const report = { ...this.report, output: directory };
     const files = { 'pruning.json': `${JSON.stringify(report, null, 2)}\n` };
-    await writeCheckpoint(this.model.checkpoint, directory, { ...options, files });
+    const { checkpoint, native } = this.model;
+    const weights = await storedWeights(native, checkpoint.dtype);
+    await writeCheckpoint({ ...checkpoint, weights }, directory, { ...options, files });
     const write = (performance.now() - start) / 1000;
     return { ...report, seconds: { ...report.seconds, write, total: report.seconds.total + write } };
   }
@@ -166,7 +168,7 @@ async function drawCalibration(model: LoadedModel, task: Task, options: PruneOpt
   return { batch, labels: labelsOf(samples, task) };
 }
 
-/** The outcome as a checkpoint, loaded again from the weights as they will be stored. */
+/** The outcome, loaded again from the weights as they will be stored. */
 async function smallerModel(
   model: LoadedModel,
   { model: student }: PruneOutcome,
@@ -175,20 +177,25 @@ async function smallerModel(
 ): Promise<LoadedModel> {
   using tuned = student;
   const { spec } = tuned;
-  const weights = new Map<string, TensorData>();
-  for (const [role, shape] of weightShapes(spec)) {
-    weights.set(role, { ...(await tuned.weight(role, dtype)), shape });
-  }
+  const weights = await storedWeights(tuned, dtype);
+  const native = await Model.create(model.native.engine, spec, weights, 'inference');
   const { config } = model.checkpoint;
-  const checkpoint: Checkpoint = {
+  const checkpoint = {
     ...model.checkpoint,
     // So that the smaller checkpoint needs no --task.
     config: { ...config, espalier: { ...(config.espalier as object | undefined), task: task.name } },
     spec,
-    weights,
     dtype,
     bytes: [...weights.values()].reduce((sum, { data }) => sum + data.byteLength, 0),
   };
-  const native = await Model.create(model.native.engine, spec, weights, 'inference');
   return new LoadedModel(checkpoint, model.tokenizer, native, 0);
+}
+
+/** A model's weights by role, in the dtype and shapes that a checkpoint stores. */
+async function storedWeights(model: Model, dtype: DType): Promise<Map<string, TensorData>> {
+  const weights = new Map<string, TensorData>();
+  for (const [role, shape] of weightShapes(model.spec)) {
+    weights.set(role, { ...(await model.weight(role, dtype)), shape });
+  }
+  return weights;
 }

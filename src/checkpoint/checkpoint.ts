@@ -17,15 +17,13 @@ export { type WriteOptions, writeCheckpoint } from './write-checkpoint.js';
 
 const families: readonly Family[] = [bert];
 
-/** A Hugging Face model directory: config.json, its weights as stored, and what espalier understands of them. */
-export interface Checkpoint {
+/** What a Hugging Face model directory is, apart from its weights. */
+export interface CheckpointDescription {
   directory: string;
   /** config.json as it is. */
   config: Record<string, unknown>;
   architecture: Family['name'];
   spec: ModelSpec;
-  /** By role. */
-  weights: Map<string, TensorData>;
   /** Role -> name in the weight files. */
   tensorNames: Map<string, string>;
   /** Of the weights; f32 where several are mixed. */
@@ -35,6 +33,12 @@ export interface Checkpoint {
   problem: 'classification' | 'regression';
   /** Size of the weight files. */
   bytes: number;
+}
+
+/** A model directory with its weights as stored. */
+export interface Checkpoint extends CheckpointDescription {
+  /** By role. */
+  weights: Map<string, TensorData>;
 }
 
 /**

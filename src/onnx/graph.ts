@@ -3,7 +3,9 @@ import type { DType, TensorData } from '../native/addon.js';
 import { EspalierError } from '../native/errors.js';
 
 const { onnx } = proto;
-type Attributes = Record<string, number | number[]>;
+
+/** Integers, lists of them, and numbers that are floats even where they are whole. */
+type Attribute = number | number[] | { float: number };
 
 const IR_VERSION = 8;
 const OPSET = 17;
@@ -33,8 +35,8 @@ export class Graph {
     this.#outputs.push(valueInfo(name, FLOAT, shape));
   }
 
-  /** The single output of a new node. Integers are INT attributes, lists INTS, `epsilon` and other fractions FLOAT. */
-  node(opType: string, inputs: string[], attributes: Attributes = {}): string {
+  /** The single output of a new node. */
+  node(opType: string, inputs: string[], attributes: Record<string, Attribute> = {}): string {
     const name = `${opType}_${this.#nodes.length}`;
     const attribute = Object.entries(attributes).map(([key, value]) => attributeProto(key, value));
     this.#nodes.push(new onnx.NodeProto({ opType, name, input: inputs, output: [name], attribute }));
@@ -45,7 +47,11 @@ export class Graph {
   weight(name: string, { dtype, shape, data }: TensorData): string {
     const raw = { name, dims: shape, dataType: storedTypes[dtype], rawData: data };
     this.#initializers.set(name, new onnx.TensorProto(raw));
-    return dtype === 'f32' ? name : this.node('Cast', [name], { to: FLOAT });
+    return dtype === 'f32' ? name : this.toFloat(name);
+  }
+
+  toFloat(value: string): string {
+    return this.node('Cast', [value], { to: FLOAT });
   }
 
   float(value: number): string {
@@ -88,10 +94,10 @@ export class Graph {
   }
 }
 
-function attributeProto(name: string, value: number | number[]): InstanceType<typeof onnx.AttributeProto> {
+function attributeProto(name: string, value: Attribute): InstanceType<typeof onnx.AttributeProto> {
   if (Array.isArray(value)) return new onnx.AttributeProto({ name, type: INTS, ints: value });
-  if (Number.isInteger(value)) return new onnx.AttributeProto({ name, type: INT, i: value });
-  return new onnx.AttributeProto({ name, type: FLOAT_ATTRIBUTE, f: value });
+  if (typeof value === 'number') return new onnx.AttributeProto({ name, type: INT, i: value });
+  return new onnx.AttributeProto({ name, type: FLOAT_ATTRIBUTE, f: value.float });
 }
 
 function valueInfo(name: string, elemType: number, shape: Shape): InstanceType<typeof onnx.ValueInfoProto> {

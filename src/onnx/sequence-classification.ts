@@ -43,7 +43,7 @@ class EncoderGraph {
   #paddingScores(mask: string): string {
     const { graph } = this;
     const rows = graph.node('Unsqueeze', [mask, graph.integers(1)]);
-    const wide = graph.node('Cast', [graph.node('Unsqueeze', [rows, graph.integers(2)])], { to: 1 });
+    const wide = graph.toFloat(graph.node('Unsqueeze', [rows, graph.integers(2)]));
     const inverted = graph.node('Sub', [graph.float(1), wide]);
     return graph.node('Mul', [inverted, graph.float(PADDING_SCORE)]);
   }
@@ -139,7 +139,7 @@ class EncoderGraph {
 
   #layerNorm(role: string, x: string): string {
     const inputs = [x, this.#weight(`${role}.weight`), this.#weight(`${role}.bias`)];
-    return this.graph.node('LayerNormalization', inputs, { axis: -1, epsilon: this.#spec.layerNormEpsilon });
+    return this.graph.node('LayerNormalization', inputs, { axis: -1, epsilon: { float: this.#spec.layerNormEpsilon } });
   }
 
   #weight(role: string): string {

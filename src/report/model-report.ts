@@ -1,4 +1,4 @@
-import type { Checkpoint } from '../checkpoint/checkpoint.js';
+import type { CheckpointDescription } from '../checkpoint/checkpoint.js';
 import { weightShapes } from '../checkpoint/roles.js';
 import type { DType, LayerShape, ModelSpec } from '../native/addon.js';
 import { modelMacs } from '../prune/macs.js';
@@ -23,7 +23,7 @@ export interface ModelReport {
   macs: { length: number; total: number };
 }
 
-export function modelReport(checkpoint: Checkpoint, length: number): ModelReport {
+export function modelReport(checkpoint: CheckpointDescription, length: number): ModelReport {
   const { directory, architecture, problem, labels, dtype, bytes, spec } = checkpoint;
   const { hiddenSize, headSize, vocabularySize, maxPositions, layers } = spec;
   return {

@@ -1,4 +1,4 @@
-import type { Checkpoint } from '../checkpoint/checkpoint.js';
+import type { CheckpointDescription } from '../checkpoint/checkpoint.js';
 import type { LossKind } from '../native/addon.js';
 import { EspalierError } from '../native/errors.js';
 import { quote } from '../quote.js';
@@ -54,7 +54,7 @@ export function findTask(name: string): Task {
  * is the one that config.json names. Throws ERR_TASK where the checkpoint's head is not the task's.
  */
 export function resolveTask(
-  checkpoint: Pick<Checkpoint, 'config' | 'labels' | 'problem'>,
+  checkpoint: Pick<CheckpointDescription, 'config' | 'labels' | 'problem'>,
   name: string | undefined = namedTask(checkpoint.config),
 ): Task {
   if (name === undefined) {
