@@ -1,5 +1,6 @@
 import { type CheckpointDescription, readCheckpoint } from '../checkpoint/checkpoint.js';
 import { Engine, type EngineOptions } from '../native/engine.js';
+import { EspalierError } from '../native/errors.js';
 import { Model } from '../native/model.js';
 import { loadTokenizer, type Tokenizer } from '../tokenizer/tokenizer.js';
 
@@ -51,6 +52,12 @@ export async function loadModel(directory: string, options: LoadOptions = {}): P
   // The engine has its own copy of the weights: the stored ones go when this function ends.
   const { weights, ...checkpoint } = await readCheckpoint(directory, signal && { signal });
   const tokenizer = await loadTokenizer(directory);
+  if (tokenizer.vocabularySize > checkpoint.spec.vocabularySize) {
+    throw new EspalierError(
+      'ERR_TOKENIZER',
+      `${directory}: the tokenizer has ${tokenizer.vocabularySize} tokens, the model ${checkpoint.spec.vocabularySize} (do its files belong together?)`,
+    );
+  }
   const native = await Model.create(engine, checkpoint.spec, weights, 'inference');
   return new LoadedModel(checkpoint, tokenizer, native, (performance.now() - start) / 1000);
 }

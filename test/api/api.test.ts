@@ -1,3 +1,4 @@
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { type EspalierError, evaluate, loadModel, type ProgressEvent, predict, prune } from '../../src/index.js';
@@ -47,6 +48,16 @@ t.test('examples may be objects', async (t) => {
   const { metrics, examples: count } = await evaluate(model, { task: 'classification', examples });
   t.strictSame(metrics, { accuracy: 2 / 3 });
   t.equal(count, 3);
+});
+
+t.test('a tokenizer with more tokens than the model has embeddings is refused', async (t) => {
+  const mixed = join(directory, 'mixed');
+  cpSync(sentimentMini, mixed, { recursive: true });
+  const file = join(mixed, 'tokenizer.json');
+  const tokenizer = JSON.parse(readFileSync(file, 'utf8'));
+  tokenizer.model.vocab.onemore = Object.keys(tokenizer.model.vocab).length;
+  writeFileSync(file, JSON.stringify(tokenizer));
+  await t.rejects(loadModel(mixed), { code: 'ERR_TOKENIZER', message: /7001 tokens, the model 7000/ });
 });
 
 t.test('an aborted run rejects with ERR_CANCELLED, and the model stays usable', async (t) => {

@@ -1,0 +1,186 @@
+// The model layer on its own: on the cpu backend against the oracle, and what must be equal to the bit.
+
+#include "model/model.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numeric>
+
+#include "model/hidden_states.h"
+#include "support/engines.h"
+#include "support/random.h"
+
+namespace espalier::test {
+namespace {
+
+ModelSpec tinySpec() {
+  ModelSpec spec;
+  spec.hiddenSize = 24;
+  spec.headSize = 8;
+  spec.vocabularySize = 50;
+  spec.maxPositions = 64;
+  spec.tokenTypes = 2;
+  spec.layers = {{3, 37}, {3, 20}, {2, 5}};
+  spec.labels = 3;
+  return spec;
+}
+
+std::shared_ptr<Model> tinyModel(const std::shared_ptr<Backend>& backend) {
+  const ModelSpec spec = tinySpec();
+  uint64_t tensor = 0;
+  Weights shapes;
+  std::map<std::string, std::vector<float>> values;
+  for (const WeightSlot& slot : weightSlots(shapes, spec)) {
+    std::vector<float>& filled = values[slot.role];
+    ++tensor;
+    for (int64_t i = 0; i < slot.rows * slot.cols; ++i) {
+      filled.push_back(bell(scramble(tensor, static_cast<uint64_t>(i), 0)) * 0.3f);
+    }
+  }
+  Weights weights = loadWeights(*backend, spec, [&](const std::string& role) { return values.at(role); });
+  return std::make_shared<Model>(backend, spec, std::move(weights), Mode::gradients);
+}
+
+PackedBatch batchOf(const std::vector<int32_t>& lengths) {
+  PackedBatch batch;
+  batch.offsets.push_back(0);
+  for (int32_t length : lengths) {
+    for (int32_t i = 0; i < length; ++i) {
+      batch.ids.push_back((7 * i + 3 * length) % 50);
+      batch.tokenTypes.push_back(2 * i < length ? 0 : 1);
+    }
+    batch.offsets.push_back(batch.offsets.back() + length);
+  }
+  return batch;
+}
+
+// More tokens than one micro-batch holds.
+PackedBatch longBatch() {
+  std::vector<int32_t> lengths;
+  for (int32_t s = 0; s < 60; ++s) lengths.push_back(1 + (s * 29) % 64);
+  return batchOf(lengths);
+}
+
+Labels labelsFor(const PackedBatch& batch) {
+  Labels labels;
+  for (int32_t s = 0; s < batch.sequences(); ++s) labels.classes.push_back(s % 3);
+  return labels;
+}
+
+std::vector<int32_t> pairsOf(const PackedBatch& batch) {
+  std::vector<int32_t> groups;
+  for (int32_t s = 0; s < batch.sequences(); ++s) groups.push_back(s / 2);
+  return groups;
+}
+
+double largestError(const std::vector<float>& values, const std::vector<float>& expected) {
+  double error = 0, scale = 0;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    error = std::max(error, std::abs(static_cast<double>(values.at(i)) - expected[i]));
+    scale = std::max(scale, std::abs(static_cast<double>(expected[i])));
+  }
+  return error / scale;
+}
+
+KeptUnits allUnits(const ModelSpec& spec) {
+  KeptUnits kept;
+  for (const LayerShape& shape : spec.layers) {
+    kept.heads.emplace_back(static_cast<size_t>(shape.heads));
+    kept.neurons.emplace_back(static_cast<size_t>(shape.neurons));
+    std::iota(kept.heads.back().begin(), kept.heads.back().end(), 0);
+    std::iota(kept.neurons.back().begin(), kept.neurons.back().end(), 0);
+  }
+  return kept;
+}
+
+std::shared_ptr<Model> cpuModel(int32_t threads) {
+  const Candidate candidate = openCandidate("cpu", threads);
+  return candidate.backend ? tinyModel(candidate.backend) : nullptr;
+}
+
+class cpuModelTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    model_ = cpuModel(2);
+    if (!model_) GTEST_SKIP() << openCandidate("cpu", 1).reason;
+  }
+  std::shared_ptr<Model> model_;
+  const PackedBatch batch_ = longBatch();
+  const CancelToken cancel_;
+};
+
+TEST_F(cpuModelTest, agreesWithTheOracleForwardAndBackward) {
+  const std::shared_ptr<Model> oracle = tinyModel(openOracle());
+  EXPECT_LT(largestError(model_->forward(batch_, nullptr, cancel_), oracle->forward(batch_, nullptr, cancel_)), 1e-5);
+  const MaskGradients found = model_->maskGradients(batch_, labelsFor(batch_), pairsOf(batch_), nullptr, cancel_);
+  const MaskGradients expected = oracle->maskGradients(batch_, labelsFor(batch_), pairsOf(batch_), nullptr, cancel_);
+  EXPECT_LT(largestError(found.losses, expected.losses), 1e-5);
+  EXPECT_LT(largestError(found.heads, expected.heads), 1e-5);
+  EXPECT_LT(largestError(found.neurons, expected.neurons), 1e-5);
+}
+
+TEST_F(cpuModelTest, givesTheSameBitsAtAnyThreadCount) {
+  const std::shared_ptr<Model> alone = cpuModel(1);
+  EXPECT_EQ(model_->forward(batch_, nullptr, cancel_), alone->forward(batch_, nullptr, cancel_));
+  const MaskGradients two = model_->maskGradients(batch_, labelsFor(batch_), pairsOf(batch_), nullptr, cancel_);
+  const MaskGradients one = alone->maskGradients(batch_, labelsFor(batch_), pairsOf(batch_), nullptr, cancel_);
+  EXPECT_EQ(two.heads, one.heads);
+  EXPECT_EQ(two.neurons, one.neurons);
+}
+
+TEST_F(cpuModelTest, computesTheSameMaskedAndCompacted) {
+  KeptUnits kept = allUnits(model_->spec());
+  kept.heads[0] = {0, 2};
+  kept.heads[1] = {};
+  kept.neurons[0] = {1, 2, 30};
+  kept.neurons[2] = {};
+  Mask mask;
+  for (size_t l = 0; l < 3; ++l) {
+    const LayerShape& shape = model_->spec().layers[l];
+    const auto append = [](std::vector<float>& values, int32_t units, const std::vector<int32_t>& ones) {
+      const size_t first = values.size();
+      values.resize(first + static_cast<size_t>(units));
+      for (int32_t unit : ones) values[first + static_cast<size_t>(unit)] = 1;
+    };
+    append(mask.heads, shape.heads, kept.heads[l]);
+    append(mask.neurons, shape.neurons, kept.neurons[l]);
+  }
+  const std::unique_ptr<Model> smaller = model_->select(kept, Mode::gradients);
+  EXPECT_LT(largestError(smaller->forward(batch_, nullptr, cancel_), model_->forward(batch_, &mask, cancel_)), 1e-5);
+  const MaskGradients gradients = smaller->maskGradients(batch_, labelsFor(batch_), pairsOf(batch_), nullptr, cancel_);
+  EXPECT_EQ(gradients.heads.size(), 4u * 30u);
+  EXPECT_EQ(gradients.neurons.size(), 23u * 30u);
+}
+
+TEST_F(cpuModelTest, takesHiddenStatesToWhatForwardComputes) {
+  // Teacher and student are the same model, so the targets are what the projections already give.
+  HiddenStates student(model_, nullptr, batch_, cancel_);
+  HiddenStates teacher(model_, nullptr, batch_, cancel_);
+  for (size_t l = 0; l < 3; ++l) {
+    for (Sublayer sublayer : {Sublayer::attention, Sublayer::ffn}) {
+      const SublayerStatistics found = student.collect(teacher, l, sublayer, cancel_);
+      student.advance(l, sublayer, cancel_);
+      const Linear& output = sublayer == Sublayer::attention ? model_->weights().layers[l].attentionOutput
+                                                             : model_->weights().layers[l].ffnOut;
+      const HostTensor weight = readTensor(model_->backend(), output.weight);
+      for (int64_t h = 0; h < weight.rows; ++h) {
+        double expected = 0;
+        for (int64_t i = 0; i < weight.cols; ++i) {
+          expected += weight.values[static_cast<size_t>(h * weight.cols + i)] * found.inputSums[static_cast<size_t>(i)];
+        }
+        EXPECT_NEAR(found.targetSums[static_cast<size_t>(h)], expected, 1e-3 * (1 + std::abs(expected)));
+      }
+    }
+  }
+}
+
+TEST_F(cpuModelTest, stopsWhenCancelledAndWorksAfterwards) {
+  CancelToken cancelled;
+  cancelled.cancel();
+  EXPECT_THROW(model_->forward(batch_, nullptr, cancelled), Error);
+  EXPECT_EQ(model_->forward(batch_, nullptr, cancel_).size(), 180u);
+}
+
+}  // namespace
+}  // namespace espalier::test
