@@ -24,7 +24,7 @@ export const forward: Benchmark = {
 async function runModel(context: BenchContext, benchModel: BenchModel, cost: number): Promise<Row[]> {
   const { spec, weights } = benchModel;
   const workloads = [
-    equalLengths(128 / cost, 128, spec.vocabularySize),
+    equalLengths(Math.max(32, 128 / cost), 128, spec.vocabularySize),
     await glueBatches('sst2', 'dev', 32, 24 / cost),
     await glueBatches('sst2', 'dev', 256, 3, cost),
     await glueBatches('mrpc', 'dev', 32, 8 / cost),

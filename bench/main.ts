@@ -7,11 +7,12 @@ import { gemm } from './gemm.js';
 import { kwon } from './kwon.js';
 import { maskGradients } from './mask-gradients.js';
 import { memory } from './memory.js';
+import { speedup } from './speedup.js';
 import type { BenchContext, Row } from './support/benchmark.js';
 import { environment } from './support/environment.js';
 import { PyTorch } from './support/pytorch.js';
 
-const benchmarks = [gemm, forward, maskGradients, kwon, memory];
+const benchmarks = [gemm, forward, maskGradients, kwon, speedup, memory];
 
 const { values: options, positionals: names } = parseArgs({
   allowPositionals: true,

@@ -7,9 +7,6 @@
 namespace espalier {
 namespace {
 
-// Tokens worked on at once: enough rows to feed the products, few enough for their activations to stay in cache.
-constexpr int32_t kMicroBatchTokens = 1024;
-
 void checkRange(const std::vector<int32_t>& values, int32_t limit, const char* what) {
   for (size_t i = 0; i < values.size(); ++i) {
     if (values[i] < 0 || values[i] >= limit) {
@@ -37,12 +34,11 @@ void checkBatch(const PackedBatch& batch, const ModelSpec& spec) {
   checkRange(batch.tokenTypes, std::max(spec.tokenTypes, 1), "token type");
 }
 
-std::vector<MicroBatch> splitBatch(const PackedBatch& batch) {
+std::vector<MicroBatch> splitBatch(const PackedBatch& batch, int32_t tokens) {
   std::vector<MicroBatch> parts;
   for (int32_t s = 0; s < batch.sequences(); ++s) {
     const int32_t length = batch.offsets[s + 1] - batch.offsets[s];
-    if (parts.empty() || parts.back().tokens + length > kMicroBatchTokens)
-      parts.push_back({s, 0, batch.offsets[s], 0, 0});
+    if (parts.empty() || parts.back().tokens + length > tokens) parts.push_back({s, 0, batch.offsets[s], 0, 0});
     MicroBatch& part = parts.back();
     ++part.sequences;
     part.tokens += length;

@@ -20,8 +20,12 @@ struct MicroBatch {
   int32_t longest = 0;
 };
 
-/// Splits at sequence borders.
-std::vector<MicroBatch> splitBatch(const PackedBatch& batch);
+/// Tokens worked on at once: enough to make reading the weights worth it, few enough for their activations to stay in
+/// cache or near it.
+constexpr int32_t kMicroBatchTokens = 2048;
+
+/// Splits at sequence borders; a part has at most `tokens` tokens, or one longer sequence.
+std::vector<MicroBatch> splitBatch(const PackedBatch& batch, int32_t tokens = kMicroBatchTokens);
 
 /// The index arrays of one micro-batch in device memory.
 class DeviceBatch {

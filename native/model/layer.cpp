@@ -79,12 +79,7 @@ Matrix Layer::attentionContext(const Queries& queries, const Matrix& hidden) con
 }
 
 Matrix Layer::attentionSum(const Matrix& context, const Matrix& input) const {
-  const Matrix sum = scratch(input.rows, input.cols);
-  Epilogue epilogue = withBias(packed_.attentionOutput);
-  epilogue.residual = input;
-  backend_.linear(context, *packed_.attentionOutput.forward, epilogue, sum);
-  keep(trace_, &LayerTrace::attentionSum, sum);
-  return sum;
+  return project(packed_.attentionOutput, context, input, &LayerTrace::attentionSum);
 }
 
 Matrix Layer::ffnActivations(const Matrix& input) const {
@@ -100,11 +95,16 @@ Matrix Layer::ffnActivations(const Matrix& input) const {
 }
 
 Matrix Layer::ffnSum(const Matrix& activations, const Matrix& input) const {
+  return project(packed_.ffnOut, activations, input, &LayerTrace::ffnSum);
+}
+
+Matrix Layer::project(const PackedLinear& output, const Matrix& units, const Matrix& input,
+                      Matrix LayerTrace::*kept) const {
   const Matrix sum = scratch(input.rows, input.cols);
-  Epilogue epilogue = withBias(packed_.ffnOut);
+  Epilogue epilogue = withBias(output);
   epilogue.residual = input;
-  backend_.linear(activations, *packed_.ffnOut.forward, epilogue, sum);
-  keep(trace_, &LayerTrace::ffnSum, sum);
+  backend_.linear(units, *output.forward, epilogue, sum);
+  keep(trace_, kept, sum);
   return sum;
 }
 

@@ -58,6 +58,8 @@ class Layer {
                   const Matrix& neuronGradients) const;
 
  private:
+  /// The sum that ends a sub-layer, before its LayerNorm.
+  Matrix project(const PackedLinear& output, const Matrix& units, const Matrix& input, Matrix LayerTrace::*kept) const;
   /// Both turn `gradient` of a sub-layer's sum into that of its input; attentionBackward leaves it in `input`.
   void ffnBackward(const Matrix& gradient, const int32_t* groups, const Matrix& neuronGradients) const;
   void attentionBackward(const Matrix& gradient, const Matrix& input, const int32_t* groups,

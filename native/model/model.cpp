@@ -8,6 +8,9 @@
 namespace espalier {
 namespace {
 
+// A backward pass keeps the activations of every layer: fewer tokens at once bound its memory.
+constexpr int32_t kGradientTokens = kMicroBatchTokens / 2;
+
 /// Device copies of a Mask and the way to one layer's part of it.
 class DeviceMask {
  public:
@@ -160,7 +163,7 @@ MaskGradients Model::maskGradients(const PackedBatch& batch, const Labels& label
   const Tensor heads = backend_->tensor(groupCount, allHeads);
   const Tensor neurons = backend_->tensor(groupCount, allNeurons);
   const WorkspaceLease workspace(*this);
-  for (const MicroBatch& part : splitBatch(batch)) {
+  for (const MicroBatch& part : splitBatch(batch, kGradientTokens)) {
     (*workspace).reset();
     const DeviceBatch rows(*backend_, batch, part);
     const auto partGroups = backend_->indices(slice(groups, part));

@@ -49,7 +49,7 @@ class Model {
   /// Logits [sequences, labels]. `mask` may be null. Throws nonFinite when a logit is NaN or infinite.
   std::vector<float> forward(const PackedBatch& batch, const Mask* mask, const CancelToken& cancel) const;
 
-  /// Kwon et al. 2022, section 3.2: the gradient of the loss with respect to every mask entry, summed over the
+  /// Kwon et al. 2022, section 4.1: the gradient of the loss with respect to every mask entry, summed over the
   /// sequences of each group. groups: [sequences], ascending from 0. Needs mode gradients.
   MaskGradients maskGradients(const PackedBatch& batch, const Labels& labels, const std::vector<int32_t>& groups,
                               const Mask* mask, const CancelToken& cancel) const;

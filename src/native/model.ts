@@ -71,7 +71,7 @@ export class Model {
 
   /**
    * Gradients of the loss with respect to every mask entry, summed over the sequences of each group (Kwon et al. 2022,
-   * section 3.2). Needs a model in mode `gradients`.
+   * section 4.1). Needs a model in mode `gradients`.
    *
    * @param labels Int32Array of classes for crossEntropy, Float32Array of values for meanSquared
    * @param groups group of each sequence: 0, ascending by steps of 0 or 1; one group a sequence gives them per sample

@@ -3,7 +3,7 @@ import { callAsync } from './call.js';
 import { addon } from './load.js';
 
 /**
- * The least-squares system of one scale per unit of a sub-layer (Kwon et al. 2022, section 3.4).
+ * The least-squares system of one scale per unit of a sub-layer (Kwon et al. 2022, section 4.3).
  *
  * @param weight the output projection [hidden, inputs]
  * @param unitSize consecutive inputs that share a scale: the head size, or 1 for neurons
