@@ -58,14 +58,27 @@ class AsyncJob final : public Napi::AsyncWorker {
   }
 
   void OnOK() override {
-    try {
-      deferred_.Resolve(convert_(Env(), result_));
-    } catch (const Napi::Error& error) {
-      deferred_.Reject(error.Value());
-    }
+    settle([&] {
+      try {
+        deferred_.Resolve(convert_(Env(), result_));
+      } catch (const Napi::Error& error) {
+        deferred_.Reject(error.Value());
+      }
+    });
   }
 
-  void OnError(const Napi::Error&) override { deferred_.Reject(makeError(Env(), code_, message_).Value()); }
+  void OnError(const Napi::Error&) override {
+    settle([&] { deferred_.Reject(makeError(Env(), code_, message_).Value()); });
+  }
+
+  /// In a worker that is being ended no JavaScript value can be made any more, and nobody waits for one.
+  template <typename Body>
+  static void settle(const Body& body) {
+    try {
+      body();
+    } catch (const Napi::Error&) {
+    }
+  }
 
   void fail(ErrorCode code, const char* message) {
     code_ = code;
