@@ -58,7 +58,8 @@ class Weight {
 /// An opened backend: checks the arguments of each operation, calls the table, turns a failed Status into an Error.
 class Backend : public std::enable_shared_from_this<Backend> {
  public:
-  /// name: "reference" or "cpu". Throws noDevice when it cannot run here, with the reason.
+  /// name: "reference" or "cpu". Throws noDevice, or unsupported for a forced instruction set, when it
+  /// cannot run here, with the reason.
   static std::shared_ptr<Backend> open(const std::string& name, const BackendOptions& options);
   ~Backend();
   Backend(const Backend&) = delete;

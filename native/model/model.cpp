@@ -72,7 +72,7 @@ std::vector<int32_t> slice(const std::vector<int32_t>& values, const MicroBatch&
   return {begin, begin + part.sequences};
 }
 
-/// The labels of one micro-batch on the device; keep() holds what `data` points to.
+/// The labels of one micro-batch on the device.
 class DeviceLabels {
  public:
   DeviceLabels(Backend& backend, const Labels& labels, const MicroBatch& part) {

@@ -1,8 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { throwIfAborted } from '../checkpoint/cancel.js';
 import { type Example, labelsOf, readExamples } from '../data/examples.js';
 import { packExamples } from '../data/pack.js';
 import type { PackedBatch } from '../native/addon.js';
+import { throwIfAborted } from '../native/cancel.js';
 import type { Model } from '../native/model.js';
 import type { OnProgress } from '../progress.js';
 import { type Columns, resolveTask, type Task } from '../tasks/task.js';

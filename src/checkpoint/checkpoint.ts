@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import type { DType, ModelSpec, TensorData } from '../native/addon.js';
+import { throwIfAborted } from '../native/cancel.js';
 import { EspalierError } from '../native/errors.js';
 import { quote, quoteSome } from '../quote.js';
 import { bert } from './bert.js';
-import { throwIfAborted } from './cancel.js';
 import { commonDType, storedDTypes } from './dtypes.js';
 import type { Family } from './family.js';
 import { allFinite } from './finite.js';

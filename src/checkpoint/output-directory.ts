@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, realpathSync, renameSync, statSync } from 'node:fs';
 import { mkdir, open, readdir, rm, rmdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
+import { throwIfAborted } from '../native/cancel.js';
 import { EspalierError } from '../native/errors.js';
-import { throwIfAborted } from './cancel.js';
 
 export interface OutputOptions {
   /** Replace what is there, if it is a checkpoint. */

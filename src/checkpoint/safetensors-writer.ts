@@ -1,8 +1,8 @@
 import { open } from 'node:fs/promises';
 import type { TensorData } from '../native/addon.js';
+import { throwIfAborted } from '../native/cancel.js';
 import { EspalierError } from '../native/errors.js';
 import { quote } from '../quote.js';
-import { throwIfAborted } from './cancel.js';
 import { byteLength, storedDTypes } from './dtypes.js';
 import { allFinite } from './finite.js';
 import { lengthPrefixBytes } from './safetensors-header.js';

@@ -1,4 +1,5 @@
 import type { NativeCancelToken } from './addon.js';
+import { throwIfAborted } from './cancel.js';
 import { type ErrorCode, EspalierError } from './errors.js';
 import { addon } from './load.js';
 
@@ -31,7 +32,7 @@ export async function callCancellable<T>(
   signal: AbortSignal | undefined,
   body: (cancel: NativeCancelToken) => Promise<T>,
 ): Promise<T> {
-  if (signal?.aborted) throw new EspalierError('ERR_CANCELLED', 'the operation was cancelled');
+  throwIfAborted(signal);
   const token = new (addon().CancelToken)();
   const cancel = () => token.cancel();
   signal?.addEventListener('abort', cancel, { once: true });

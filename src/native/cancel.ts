@@ -1,4 +1,4 @@
-import { EspalierError } from '../native/errors.js';
+import { EspalierError } from './errors.js';
 
 /** Throws ERR_CANCELLED once the signal was aborted. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
-import { throwIfAborted } from '../checkpoint/cancel.js';
 import type { LayerShape, Mask } from '../native/addon.js';
+import { throwIfAborted } from '../native/cancel.js';
 import type { MiniBatchGradients } from './fisher.js';
 import { unitKinds, unitRanges } from './units.js';
 
