@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Example, labelsOf, readExamples } from '../data/examples.js';
 import { packExamples } from '../data/pack.js';
+import type { DataFormat } from '../data/rows.js';
 import type { PackedBatch } from '../native/addon.js';
 import { throwIfAborted } from '../native/cancel.js';
 import type { Model } from '../native/model.js';
@@ -19,12 +20,14 @@ export interface DataOptions {
   task?: string | undefined;
   /** Columns of the data file where they are not the task's own. */
   columns?: Partial<Columns> | undefined;
+  /** Of the data files, whatever their names end in. */
+  format?: DataFormat | undefined;
   /** Longest input in tokens; by default the task's. */
   maxLength?: number | undefined;
 }
 
 export interface EvaluateOptions extends DataOptions, WorkOptions {
-  /** A TSV, CSV or JSONL file, or labelled examples. */
+  /** A data file, or labelled examples. */
   examples: string | readonly Example[];
   /** Use only the first so many. */
   limit?: number | undefined;
@@ -51,7 +54,7 @@ export interface Evaluation {
  */
 export async function evaluate(model: LoadedModel, options: EvaluateOptions): Promise<Evaluation> {
   const task = resolveTask(model.checkpoint, options.task);
-  const examples = await examplesFrom(options.examples, task, options.columns);
+  const examples = await examplesFrom(options.examples, task, options);
   const batches = await EvaluationBatches.pack(model, task, examples.slice(0, options.limit), options);
   return batches.evaluate(model.native, 'evaluate', options);
 }
@@ -59,9 +62,9 @@ export async function evaluate(model: LoadedModel, options: EvaluateOptions): Pr
 export async function examplesFrom(
   source: string | readonly Example[],
   task: Task,
-  columns: Partial<Columns> | undefined,
+  { columns, format }: Pick<DataOptions, 'columns' | 'format'>,
 ): Promise<readonly Example[]> {
-  return typeof source === 'string' ? readExamples(source, task, columns) : source;
+  return typeof source === 'string' ? readExamples(source, task, columns, format) : source;
 }
 
 /** The longest input that both the task and the model's positions allow. */

@@ -3,7 +3,7 @@ import { namedTask, resolveTask, type Task, taskNames } from '../tasks/task.js';
 import { type DataOptions, lengthLimit, type WorkOptions } from './evaluate.js';
 import type { LoadedModel } from './model.js';
 
-export interface PredictOptions extends Omit<DataOptions, 'columns'>, WorkOptions {}
+export interface PredictOptions extends Pick<DataOptions, 'task' | 'maxLength'>, WorkOptions {}
 
 /** A text, or two that belong together. */
 export interface PredictInput {
@@ -35,7 +35,7 @@ export async function predict(
 ): Promise<Prediction[]> {
   if (inputs.length === 0) return [];
   const { checkpoint, tokenizer } = model;
-  const task = taskOf(model, options.task);
+  const task = predictionTask(model, options.task);
   const examples = inputs.map((input) => (typeof input === 'string' ? { text: input } : input));
   const batch = packExamples(tokenizer, examples, lengthLimit(model, task, options.maxLength));
   const logits = await model.native.forward(batch, { signal: options.signal });
@@ -50,11 +50,14 @@ export async function predict(
   });
 }
 
-/** Predicting needs no task; where there is one it has better label names and a length. */
-function taskOf({ checkpoint }: LoadedModel, name: string | undefined): Pick<Task, 'labels' | 'maxLength'> {
+/** Predicting needs no task; where there is one it has better label names, a length and columns. Throws ERR_TASK. */
+export function predictionTask(
+  { checkpoint }: LoadedModel,
+  name: string | undefined,
+): Pick<Task, 'labels' | 'maxLength' | 'columns'> {
   const named = namedTask(checkpoint.config);
-  if (name === undefined && (named === undefined || !taskNames.includes(named))) return { maxLength: 128 };
-  return resolveTask(checkpoint, name);
+  const known = named !== undefined && taskNames.includes(named) ? named : checkpoint.problem;
+  return resolveTask(checkpoint, name ?? known);
 }
 
 function softmax(logits: Float32Array): number[] {

@@ -147,7 +147,7 @@ class Comparison {
 
   static async prepare(model: LoadedModel, task: Task, options: PruneOptions): Promise<Comparison | undefined> {
     if (options.eval === undefined) return undefined;
-    const examples = await examplesFrom(options.eval, task, options.columns);
+    const examples = await examplesFrom(options.eval, task, options);
     // The mini-batch is the method's; evaluation has its own.
     const batches = await EvaluationBatches.pack(model, task, examples, { ...options, batch: undefined });
     return new Comparison(batches, options);
@@ -161,7 +161,7 @@ class Comparison {
 }
 
 async function drawCalibration(model: LoadedModel, task: Task, options: PruneOptions) {
-  const examples = await examplesFrom(options.train, task, options.columns);
+  const examples = await examplesFrom(options.train, task, options);
   const indices = sampleIndices(examples.length, options.samples ?? 2048, options.seed ?? 0);
   const samples = Array.from(indices, (index) => examples[index] as Example);
   const batch = packExamples(model.tokenizer, samples, lengthLimit(model, task, options.maxLength));

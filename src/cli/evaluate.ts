@@ -24,7 +24,7 @@ export function addEvaluate(program: Command, signal: AbortSignal): void {
     .command('evaluate')
     .description('measure a checkpoint on labelled data: metrics and tokens per second')
     .argument('<checkpoint>', 'model directory')
-    .requiredOption('--eval <file>', 'labelled TSV, CSV or JSONL file')
+    .requiredOption('--eval <file>', 'labelled file, or - for standard input')
     .addOption(integerOption('--limit <n>', 'use only the first n examples', 1))
     .addOption(integerOption('--batch <n>', 'examples in one forward pass', 1).default(32))
     .addHelpText(
@@ -42,6 +42,7 @@ export function addEvaluate(program: Command, signal: AbortSignal): void {
         task: flags.task,
         examples: flags.eval,
         columns: columnsOf(flags),
+        format: flags.format,
         maxLength: flags.maxLength,
         limit: flags.limit,
         batch: flags.batch,

@@ -1,7 +1,7 @@
 import { EspalierError } from '../native/errors.js';
 import { quote, quoteSome } from '../quote.js';
 import type { Columns, Task } from '../tasks/task.js';
-import { type Row, readRows } from './rows.js';
+import { type DataFormat, formatOf, type Row, readRows } from './rows.js';
 import { badData } from './text.js';
 
 /** One input of a model and, where it is known, its answer: a label's index or a number. */
@@ -12,23 +12,37 @@ export interface Example {
 }
 
 /**
- * Reads a labelled TSV, CSV, JSONL or JSON file; `columns` replaces some of the task's own. Throws ERR_DATA naming file,
- * line and what is allowed.
+ * Reads a labelled file; `columns` replaces some of the task's own, `format` what its extension says. Throws ERR_DATA
+ * naming file, line and what is allowed.
  */
-export async function readExamples(file: string, task: Task, columns: Partial<Columns> = {}): Promise<Example[]> {
-  const text = columns.text ?? task.columns.text;
-  const pair = columns.pair ?? task.columns.pair;
-  const label = columns.label ?? task.columns.label;
+export async function readExamples(
+  file: string,
+  task: Task,
+  columns: Partial<Columns> = {},
+  format: DataFormat = formatOf(file),
+): Promise<Example[]> {
+  const chosen = chooseColumns(task.columns, columns);
   const examples: Example[] = [];
-  for await (const row of readRows(file)) {
-    examples.push({
-      text: readText(file, row, text, '--text-column'),
-      ...(pair === undefined ? {} : { pair: readText(file, row, pair, '--pair-column') }),
-      label: readLabel(file, row, label, task),
-    });
+  for await (const row of readRows(file, format)) {
+    examples.push({ ...readTexts(file, row, chosen, format), label: readLabel(file, row, chosen.label, task) });
   }
   if (examples.length === 0) throw new EspalierError('ERR_DATA', `${file} has no examples (give a file with some)`);
   return examples;
+}
+
+/** The texts of a file as they come, labelled or not. Throws ERR_DATA. */
+export async function* readUnlabelled(
+  file: string,
+  columns: TextColumns,
+  format: DataFormat = formatOf(file),
+): AsyncGenerator<Example> {
+  for await (const row of readRows(file, format)) yield readTexts(file, row, columns, format);
+}
+
+/** The first set with what the second one names in place. */
+export function chooseColumns<Set extends TextColumns>(columns: Set, others: Partial<Columns>): Set {
+  const given = Object.entries(others).filter(([, name]) => name !== undefined);
+  return { ...columns, ...Object.fromEntries(given) };
 }
 
 /** Labels as native code takes them. Throws ERR_DATA where one is missing or none of the task's. */
@@ -46,6 +60,17 @@ export function labelsOf(examples: readonly Example[], task: Task): Int32Array |
   return task.kind === 'classification' ? Int32Array.from(labels) : Float32Array.from(labels);
 }
 
+type TextColumns = Pick<Columns, 'text' | 'pair'>;
+
+/** Lines of plain text are split already; they have no columns to choose from. */
+function readTexts(file: string, row: Row, { text, pair }: TextColumns, format: DataFormat): Example {
+  if (format === 'txt') return row.values as unknown as Example;
+  return {
+    text: readText(file, row, text, '--text-column'),
+    ...(pair === undefined ? {} : { pair: readText(file, row, pair, '--pair-column') }),
+  };
+}
+
 function readText(file: string, row: Row, column: string, option: string): string {
   const value = readValue(file, row, column, option);
   if (typeof value === 'string') return value;
@@ -54,7 +79,8 @@ function readText(file: string, row: Row, column: string, option: string): strin
 
 function readLabel(file: string, row: Row, column: string, task: Task): number {
   const value = readValue(file, row, column, '--label-column');
-  const label = typeof value === 'string' || typeof value === 'number' ? task.readLabel(value) : undefined;
+  const named = typeof value === 'boolean' ? Number(value) : value;
+  const label = typeof named === 'string' || typeof named === 'number' ? task.readLabel(named) : undefined;
   if (label !== undefined) return label;
   throw badData(file, row.where, `label ${quote(value)} is unknown (task ${task.name} allows ${task.allowedLabels})`);
 }

@@ -6,6 +6,7 @@ import { readLines } from './text.js';
 export async function* readTsv(file: string): AsyncGenerator<Row> {
   let header: Header | undefined;
   for await (const { number, text } of readLines(file)) {
+    if (text === '') continue;
     const fields = text.split('\t');
     if (header) yield header.row(number, fields);
     else header = new Header(file, fields);
