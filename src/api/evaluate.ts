@@ -4,6 +4,7 @@ import { packExamples } from '../data/pack.js';
 import type { DataFormat } from '../data/rows.js';
 import type { PackedBatch } from '../native/addon.js';
 import { throwIfAborted } from '../native/cancel.js';
+import { longestInput } from '../native/longest-input.js';
 import type { Model } from '../native/model.js';
 import type { OnProgress } from '../progress.js';
 import { type Columns, resolveTask, type Task } from '../tasks/task.js';
@@ -69,7 +70,7 @@ export async function examplesFrom(
 
 /** The longest input that both the task and the model's positions allow. */
 export function lengthLimit(model: LoadedModel, task: Pick<Task, 'maxLength'>, maxLength: number | undefined): number {
-  return Math.min(maxLength ?? task.maxLength, model.checkpoint.spec.maxPositions);
+  return Math.min(maxLength ?? task.maxLength, longestInput(model.checkpoint.spec));
 }
 
 /** Labelled examples, tokenised once, to evaluate several models on. */
