@@ -6,6 +6,7 @@ export {
   evaluate,
   type WorkOptions,
 } from './api/evaluate.js';
+export { type Exported, type ExportOptions, exportDense, exportOnnx } from './api/export.js';
 export { type LoadedModel, type LoadOptions, loadModel } from './api/model.js';
 export { type PredictInput, type Prediction, type PredictOptions, predict } from './api/predict.js';
 export { type PruneOptions, type PruneResult, prune, type SaveOptions } from './api/prune.js';

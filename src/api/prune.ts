@@ -1,9 +1,8 @@
 import { writeCheckpoint } from '../checkpoint/checkpoint.js';
-import { weightShapes } from '../checkpoint/roles.js';
 import { type Example, labelsOf } from '../data/examples.js';
 import { packExamples } from '../data/pack.js';
 import { sampleIndices } from '../data/sample.js';
-import type { DType, TensorData } from '../native/addon.js';
+import type { DType } from '../native/addon.js';
 import { EspalierError } from '../native/errors.js';
 import { Model } from '../native/model.js';
 import { type PruneOutcome, pruneModel } from '../prune/prune.js';
@@ -13,6 +12,7 @@ import { resolveTask, type Task } from '../tasks/task.js';
 import { version } from '../version.js';
 import { type DataOptions, EvaluationBatches, examplesFrom, lengthLimit, type WorkOptions } from './evaluate.js';
 import { LoadedModel } from './model.js';
+import { storedWeights } from './stored-weights.js';
 
 export interface PruneOptions extends DataOptions, WorkOptions {
   /** Labelled file or examples to calibrate on: some of what the model was trained on. */
@@ -189,13 +189,4 @@ async function smallerModel(
     bytes: [...weights.values()].reduce((sum, { data }) => sum + data.byteLength, 0),
   };
   return new LoadedModel(checkpoint, model.tokenizer, native, 0);
-}
-
-/** A model's weights by role, in the dtype and shapes that a checkpoint stores. */
-async function storedWeights(model: Model, dtype: DType): Promise<Map<string, TensorData>> {
-  const weights = new Map<string, TensorData>();
-  for (const [role, shape] of weightShapes(model.spec)) {
-    weights.set(role, { ...(await model.weight(role, dtype)), shape });
-  }
-  return weights;
 }

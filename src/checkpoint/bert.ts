@@ -17,7 +17,7 @@ const settings = v.object({
   hidden_act: v.optional(v.picklist(['gelu', 'gelu_new', 'relu']), 'gelu'),
 });
 
-function readEncoder(config: Record<string, unknown>): Omit<ModelSpec, 'labels'> {
+function readEncoder(config: Record<string, unknown>): Omit<ModelSpec, 'labels' | 'head'> {
   refuseUnless(config, 'hidden_act', settings.entries.hidden_act.wrapped.options);
   refuseUnless(config, 'position_embedding_type', ['absolute']);
   refuseUnless(config, 'is_decoder', [false]);
@@ -38,6 +38,8 @@ function readEncoder(config: Record<string, unknown>): Omit<ModelSpec, 'labels'>
     tokenTypes: bert.type_vocab_size,
     layerNormEpsilon: bert.layer_norm_eps,
     activation: bert.hidden_act,
+    headActivation: 'tanh',
+    positionPadding: -1,
     layers: readLayerShapes(config, bert.num_hidden_layers, full),
   };
 }

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { DType, ModelSpec, TensorData } from '../native/addon.js';
+import type { DType, LayerShape, ModelSpec, TensorData } from '../native/addon.js';
 import { throwIfAborted } from '../native/cancel.js';
 import { EspalierError } from '../native/errors.js';
 import { quote, quoteSome } from '../quote.js';
@@ -23,7 +23,11 @@ export interface CheckpointDescription {
   /** config.json as it is. */
   config: Record<string, unknown>;
   architecture: Family['name'];
+  /** The class of transformers that it is. */
+  modelClass: string;
   spec: ModelSpec;
+  /** What every layer has where nothing is pruned. */
+  fullLayer: LayerShape;
   /** Role -> name in the weight files. */
   tensorNames: Map<string, string>;
   /** Of the weights; f32 where several are mixed. */
@@ -49,7 +53,8 @@ export async function readCheckpoint(directory: string, options: { signal?: Abor
   const config = await readJsonObject(join(directory, 'config.json'));
   const family = findFamily(config);
   const { labels, problem } = readLabels(config);
-  const spec = { ...family.readEncoder(config), labels: labels.length };
+  const spec = { ...family.readEncoder(config), head: 'sequence' as const, labels: labels.length };
+  const [fullLayer] = family.readEncoder({ ...config, espalier: undefined }).layers as [LayerShape];
   const files = await WeightFiles.open(directory);
   try {
     const tensorNames = matchTensors(directory, family, weightShapes(spec), files.tensors);
@@ -62,7 +67,9 @@ export async function readCheckpoint(directory: string, options: { signal?: Abor
       directory,
       config,
       architecture: family.name,
+      modelClass: family.architecture,
       spec,
+      fullLayer,
       weights,
       tensorNames,
       dtype: commonDType(weights),

@@ -9,7 +9,7 @@ export interface Family {
   /** Stands before the encoder's tensor names, or is left out of all of them. */
   prefix: string;
   /** The encoder of a config.json. Throws ERR_CHECKPOINT for broken settings and ERR_UNSUPPORTED for foreign ones. */
-  readEncoder(config: Record<string, unknown>): Omit<ModelSpec, 'labels'>;
+  readEncoder(config: Record<string, unknown>): Omit<ModelSpec, 'labels' | 'head'>;
   /** The stored name of a role, without the prefix. */
   tensorName(role: string): string;
 }

@@ -1,6 +1,8 @@
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { checkOutput } from '../checkpoint/output-directory.js';
-import { type DType, loadModel, type Metrics, type PruneReport, prune } from '../index.js';
+import { type DType, exportDense, loadModel, type Metrics, type PruneReport, prune } from '../index.js';
+import { EspalierError } from '../native/errors.js';
 import {
   addDataOptions,
   addDeviceOptions,
@@ -27,6 +29,7 @@ interface PruneFlags extends DataFlags, DeviceFlags {
   stages?: true;
   dtype?: DType;
   output: string;
+  denseCopy?: string;
   force?: true;
 }
 
@@ -48,7 +51,8 @@ export function addPrune(program: Command, signal: AbortSignal): void {
       choiceOption('--dtype <type>', "type of the written weights (default: the source's)", ['f32', 'f16', 'bf16']),
     )
     .requiredOption('--output <directory>', 'where to write the smaller checkpoint')
-    .option('--force', 'replace an existing checkpoint there')
+    .option('--dense-copy <directory>', 'write it in the unpruned shapes too, for stock transformers (see export)')
+    .option('--force', 'replace existing checkpoints there')
     .addHelpText(
       'after',
       helpExamples(
@@ -57,8 +61,9 @@ export function addPrune(program: Command, signal: AbortSignal): void {
       ),
     );
   addOutputOptions(addDeviceOptions(addDataOptions(command))).action(async (directory: string, flags: PruneFlags) => {
-    const { force } = flags;
+    const { force, denseCopy } = flags;
     checkOutput(flags.output, force);
+    if (denseCopy !== undefined) checkDenseCopy(denseCopy, flags);
     const onProgress = showProgress(process.stderr, flags.quiet);
     await using model = await loadModel(directory, { device: flags.device, threads: flags.threads, signal });
     await using result = await prune(model, {
@@ -78,9 +83,17 @@ export function addPrune(program: Command, signal: AbortSignal): void {
       onProgress,
     });
     const report = await result.save(flags.output, { force, signal });
+    if (denseCopy !== undefined) await exportDense(result.model, denseCopy, { force, signal });
     for (const warning of report.warnings ?? []) process.stderr.write(`espalier: warning: ${warning}\n`);
     printResult(flags, report, () => summary(report));
   });
+}
+
+function checkDenseCopy(denseCopy: string, { output, force }: PruneFlags): void {
+  if (resolve(denseCopy) === resolve(output)) {
+    throw new EspalierError('ERR_OPTION', '--dense-copy and --output are the same directory (give two)');
+  }
+  checkOutput(denseCopy, force);
 }
 
 function summary({ achieved, dense, pruned, stages, layers, seconds, output }: PruneReport): string {

@@ -17,7 +17,16 @@ export interface ModelSpec {
   layerNormEpsilon: number;
   activation: 'gelu' | 'gelu_new' | 'relu';
   layers: LayerShape[];
-  /** Logits of the classification or regression head. */
+  /** `sequence`: one row of logits a sequence, out of its first token; `span`: start and end logits of every token. */
+  head: 'sequence' | 'span';
+  /** Between the two layers of a sequence head; a span head has one layer. */
+  headActivation: 'tanh' | 'relu';
+  /**
+   * Positions count from this id + 1, and a token that is the id (RoBERTa's padding) has the id as its position; -1:
+   * they count from 0.
+   */
+  positionPadding: number;
+  /** Logits of a row; 2 for a span head. */
   labels: number;
 }
 
