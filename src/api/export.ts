@@ -42,7 +42,7 @@ export async function exportOnnx(model: LoadedModel, file: string, options: Expo
   checkOutputFile(file, force);
   const weights = await storedWeights(model.native, dtype, signal);
   for (const [role, tensor] of weights) checkRepresentable(role, tensor);
-  const pieces = encoderOnnx(model.checkpoint.spec, weights, version);
+  const pieces = encoderOnnx(model.native.spec, weights, version);
   await writeOutputFile(file, pieces, { force, signal });
   return { path: file, dtype, bytes: byteLength(pieces) };
 }

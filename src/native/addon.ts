@@ -43,7 +43,10 @@ export interface TensorData {
   data: Uint8Array;
 }
 
-/** Token ids of several sequences without padding; sequence s owns offsets[s] .. offsets[s + 1] - 1. */
+/**
+ * Token ids of several sequences without padding; sequence s owns offsets[s] .. offsets[s + 1] - 1. Models of fewer than
+ * two token types do not look at them.
+ */
 export interface PackedBatch {
   ids: Int32Array;
   tokenTypes: Int32Array;
@@ -62,7 +65,11 @@ export interface KeptUnits {
   neurons: number[][];
 }
 
-export type LossKind = 'crossEntropy' | 'meanSquared';
+/**
+ * What labels are: a class a sequence, a value a sequence, or (start token, end token) of every sequence, counted inside
+ * it, judged by the mean of the two cross entropies over the sequence's tokens.
+ */
+export type LossKind = 'crossEntropy' | 'meanSquared' | 'span';
 export type Sublayer = 'attention' | 'ffn';
 /** What a Model is opened for: `gradients` also packs transposed weights. */
 export type Mode = 'inference' | 'gradients';

@@ -150,6 +150,6 @@ t.test('bad options are told apart', async (t) => {
   const short = { ...calibration, labels: calibration.labels.slice(1) };
   await t.rejects(pruneModel(model, short, options), {
     code: 'ERR_DATA',
-    message: /64 calibration samples but 63 labels/,
+    message: /64 calibration samples need 64 labels, not 63/,
   });
 });
