@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import * as v from 'valibot';
 import { EspalierError } from '../native/errors.js';
-import type { Columns } from '../tasks/task.js';
+import { type Columns, taskNames } from '../tasks/task.js';
 
 const numeric = v.pipe(
   v.string(),
@@ -91,7 +91,7 @@ export function addMaxLengthOption(command: Command): Command {
 export function addDataOptions(command: Command): Command {
   return addMaxLengthOption(
     command
-      .option('--task <name>', 'sst2, mrpc, stsb, qqp, qnli, mnli, or classification/regression for a file of your own')
+      .option('--task <name>', `${taskNames.join(', ')}; the last two for a file of your own`)
       .option('--text-column <name>', 'column of the text, for a file of your own')
       .option('--pair-column <name>', 'column of the second text, for a file of your own')
       .option('--label-column <name>', 'column of the label, for a file of your own'),

@@ -24,7 +24,7 @@ interface PruneFlags extends DataFlags, DeviceFlags {
   keep: number;
   preset: 'kwon';
   samples: number;
-  batch: number;
+  batch?: number;
   seed: number;
   stages?: true;
   dtype?: DType;
@@ -44,7 +44,7 @@ export function addPrune(program: Command, signal: AbortSignal): void {
     .addOption(choiceOption('--constraint <kind>', 'what --keep limits', ['macs']).default('macs'))
     .addOption(choiceOption('--preset <name>', 'method', ['kwon']).default('kwon'))
     .addOption(integerOption('--samples <n>', 'calibration samples, drawn with replacement', 1).default(2048))
-    .addOption(integerOption('--batch <n>', "mini-batch of the method's gradients", 1).default(32))
+    .addOption(integerOption('--batch <n>', "mini-batch of the method's gradients (default: the task's, 32 or 12)", 1))
     .addOption(integerOption('--seed <n>', 'seed of the sampling', 0).default(0))
     .option('--stages', 'evaluate after every step of the method (needs --eval)')
     .addOption(

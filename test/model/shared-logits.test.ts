@@ -1,6 +1,6 @@
 import t from 'tap';
 import { readCheckpoint } from '../../src/checkpoint/checkpoint.js';
-import { packExamples } from '../../src/data/pack.js';
+import { packSequences } from '../../src/data/pack.js';
 import { Engine } from '../../src/native/engine.js';
 import { Model } from '../../src/native/model.js';
 import { loadTokenizer } from '../../src/tokenizer/tokenizer.js';
@@ -23,12 +23,12 @@ for (const [name, expected] of Object.entries(logits)) {
     const { spec, weights } = await readCheckpoint(sharedPath('models', name));
     using model = await Model.create(Engine.open(), spec, weights, 'inference');
     const tokenizer = await loadTokenizer(sharedPath('models', name));
-    const examples = texts.map(([text, pair]) => (pair === null ? { text } : { text, pair }));
-    const actual = await model.forward(packExamples(tokenizer, examples, maxLength));
+    const sequences = texts.map(([text, pair]) => tokenizer.encode(text, pair ?? undefined, { maxLength }));
+    const actual = await model.forward(packSequences(sequences));
     t.equal(actual.length, expected.flat().length);
     for (const [index, row] of expected.entries()) {
       const differences = row.map((value, label) => Math.abs(value - (actual[index * spec.labels + label] as number)));
-      t.ok(Math.max(...differences) < TOLERANCE, `text ${index}`, { differences, example: examples[index] });
+      t.ok(Math.max(...differences) < TOLERANCE, `text ${index}`, { differences, text: texts[index] });
     }
   });
 }
