@@ -82,7 +82,7 @@ export function addPrune(program: Command, signal: AbortSignal): void {
       signal,
       onProgress,
     });
-    const report = await result.save(flags.output, { force, signal });
+    const report = { ...(await result.save(flags.output, { force, signal })), denseCopy };
     if (denseCopy !== undefined) await exportDense(result.model, denseCopy, { force, signal });
     for (const warning of report.warnings ?? []) process.stderr.write(`espalier: warning: ${warning}\n`);
     printResult(flags, report, () => summary(report));
