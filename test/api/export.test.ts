@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { LoadedModel } from '../../src/api/model.js';
 import { readCheckpoint } from '../../src/checkpoint/checkpoint.js';
-import { packExamples } from '../../src/data/pack.js';
+import { packSequences } from '../../src/data/pack.js';
 import { exportDense, exportOnnx, loadModel, predict, prune } from '../../src/index.js';
 import type { TensorData } from '../../src/native/addon.js';
 import { Engine } from '../../src/native/engine.js';
@@ -23,11 +23,7 @@ const tolerance = 1e-5;
 const original = await loadModel(sentimentMini);
 const pruned = await prune(original, { task: 'sst2', train: demoData('train'), keep: 0.5, samples: 64 });
 await pruned.save(path('pruned'));
-const batch = packExamples(
-  original.tokenizer,
-  texts.map((text) => ({ text })),
-  128,
-);
+const batch = packSequences(texts.map((text) => original.tokenizer.encode(text)));
 const expected = await pruned.model.native.forward(batch);
 
 async function onnxLogits(file: string): Promise<Float32Array> {
