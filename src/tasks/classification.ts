@@ -33,8 +33,10 @@ export function classificationTask(
   const order = officialOrder(labels ?? [], official);
   const indicesOf = (predictions: readonly ClassPrediction[]) =>
     predictions.map(({ probabilities }) => indexOfLargest(probabilities));
-  const submitted = (index: number) =>
-    submitIndices ? order.indexOf(index) : ((official ?? labels)?.[order.indexOf(index)] ?? index);
+  const submitted = (index: number) => {
+    const position = order.indexOf(index);
+    return submitIndices ? position : ((official ?? labels)?.[position] as string);
+  };
   return {
     name,
     ...definition,
