@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { DType, ModelSpec, TensorData } from '../native/addon.js';
+import type { DType, LayerShape, ModelSpec, TensorData } from '../native/addon.js';
 import { throwIfAborted } from '../native/cancel.js';
 import { EspalierError } from '../native/errors.js';
 import { quote, quoteSome } from '../quote.js';
@@ -25,7 +25,11 @@ export interface CheckpointDescription {
   /** config.json as it is. */
   config: Record<string, unknown>;
   architecture: Family['name'];
+  /** The class of transformers that it is. */
+  modelClass: string;
   spec: ModelSpec;
+  /** What every layer has where nothing is pruned. */
+  fullLayer: LayerShape;
   /** Role -> tensor name as transformers writes it today, whatever it is in the files. */
   tensorNames: Map<string, string>;
   /** Of the weights; f32 where several are mixed. */
@@ -53,6 +57,7 @@ export async function readCheckpoint(directory: string, options: { signal?: Abor
   const head = findHead(config, family);
   const { labels, problem } = readLabels(config, head);
   const spec = { ...family.readEncoder(config), head, labels: labels.length };
+  const [fullLayer] = family.readEncoder({ ...config, espalier: undefined }).layers as [LayerShape];
   const files = await WeightFiles.open(directory);
   try {
     const stored = matchTensors(directory, family, spec, files.tensors);
@@ -66,7 +71,9 @@ export async function readCheckpoint(directory: string, options: { signal?: Abor
       directory,
       config,
       architecture: family.name,
+      modelClass: family.architectures[head],
       spec,
+      fullLayer,
       weights,
       tensorNames,
       dtype: commonDType(weights),

@@ -17,6 +17,8 @@ interface EvaluateFlags extends DataFlags, DeviceFlags {
   eval: string;
   limit?: number;
   batch: number;
+  predictions?: string;
+  force?: true;
 }
 
 export function addEvaluate(program: Command, signal: AbortSignal): void {
@@ -27,11 +29,14 @@ export function addEvaluate(program: Command, signal: AbortSignal): void {
     .requiredOption('--eval <file>', 'labelled file, or - for standard input')
     .addOption(integerOption('--limit <n>', 'use only the first n examples', 1))
     .addOption(integerOption('--batch <n>', 'examples in one forward pass', 1).default(32))
+    .option('--predictions <file>', "write the predictions here as the task's official evaluation reads them")
+    .option('--force', 'replace an existing file there')
     .addHelpText(
       'after',
       helpExamples(
         'evaluate models/sentiment-mini --task sst2 --eval demo/eval.tsv',
         'evaluate my-model --task classification --eval dev.csv --text-column review --label-column stars --json',
+        'evaluate my-qa-model --task squad --eval dev-v1.1.json --predictions answers.json',
       ),
     );
   addOutputOptions(addDeviceOptions(addDataOptions(command))).action(
@@ -46,6 +51,8 @@ export function addEvaluate(program: Command, signal: AbortSignal): void {
         maxLength: flags.maxLength,
         limit: flags.limit,
         batch: flags.batch,
+        predictions: flags.predictions,
+        force: flags.force,
         signal,
         onProgress,
       });

@@ -4,6 +4,7 @@ import { version } from '../version.js';
 import { addDevices } from './devices.js';
 import { describeFailure, exitCodes } from './errors.js';
 import { addEvaluate } from './evaluate.js';
+import { addExport } from './export.js';
 import { addInspect } from './inspect.js';
 import { addPredict } from './predict.js';
 import { addPrune } from './prune.js';
@@ -31,6 +32,7 @@ addPrune(program, stop.signal);
 addEvaluate(program, stop.signal);
 addPredict(program, stop.signal);
 addInspect(program, stop.signal);
+addExport(program, stop.signal);
 addDevices(program);
 
 try {

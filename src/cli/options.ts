@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander';
 import * as v from 'valibot';
 import { type DataFormat, dataFormats } from '../data/rows.js';
 import { EspalierError } from '../native/errors.js';
-import type { Columns } from '../tasks/task.js';
+import { type Columns, taskNames } from '../tasks/task.js';
 
 const numeric = v.pipe(
   v.string(),
@@ -34,7 +34,7 @@ export function integerOption(flags: string, description: string, minimum: numbe
   return checkedOption(flags, description, range, integer(minimum, maximum));
 }
 
-export function choiceOption(flags: string, description: string, choices: [string, ...string[]]): Option {
+export function choiceOption(flags: string, description: string, choices: readonly [string, ...string[]]): Option {
   const listed = choices.join(', ');
   return checkedOption(flags, `${description}: ${listed}`, listed, v.picklist(choices));
 }
@@ -98,10 +98,7 @@ export function addTextOptions(command: Command): Command {
 }
 
 export function addDataOptions(command: Command): Command {
-  command.option(
-    '--task <name>',
-    'sst2, mrpc, stsb, qqp, qnli, mnli, or classification/regression for a file of your own',
-  );
+  command.option('--task <name>', `${taskNames.join(', ')}; the last two for a file of your own`);
   return addMaxLengthOption(
     addTextOptions(command).option('--label-column <name>', 'column of the label, for a file of your own'),
   );

@@ -2,11 +2,12 @@ import { extname } from 'node:path';
 import { EspalierError } from '../native/errors.js';
 import { quote } from '../quote.js';
 import { readCsv } from './csv.js';
-import { readJsonArray, readJsonLines } from './json.js';
+import { arrayRows, asObject, readJsonDocument, readJsonLines } from './json.js';
 import { readParquet } from './parquet.js';
 import { readPlainText } from './plain-text.js';
+import { squadRows } from './squad.js';
 import { standardInput } from './text.js';
-import { readTsv } from './tsv.js';
+import { readTsv, type TsvQuirks } from './tsv.js';
 
 /** One example of a data file as written there. */
 export interface Row {
@@ -15,22 +16,22 @@ export interface Row {
   values: Record<string, unknown>;
 }
 
-const readers = {
+export const dataFormats = ['tsv', 'csv', 'jsonl', 'json', 'parquet', 'txt'] as const;
+
+export type DataFormat = (typeof dataFormats)[number];
+
+const readers: Record<DataFormat, (file: string, quirks?: TsvQuirks) => AsyncIterable<Row>> = {
   tsv: readTsv,
   csv: readCsv,
   jsonl: readJsonLines,
-  json: readJsonArray,
-  parquet: readParquet,
+  json: readJson,
+  parquet: (file) => readParquet(file),
   txt: readPlainText,
 };
 
-export type DataFormat = keyof typeof readers;
-
-export const dataFormats = Object.keys(readers) as [DataFormat, ...DataFormat[]];
-
 /** The rows of a data file, or of standard input where it is called '-'. Throws ERR_DATA. */
-export function readRows(file: string, format: DataFormat = formatOf(file)): AsyncIterable<Row> {
-  return readers[format](file);
+export function readRows(file: string, format: DataFormat = formatOf(file), quirks?: TsvQuirks): AsyncIterable<Row> {
+  return readers[format](file, quirks);
 }
 
 /** Told by the extension, never guessed from what is inside. Throws ERR_DATA. */
@@ -45,4 +46,18 @@ export function formatOf(file: string): DataFormat {
       ? `the format of standard input is not known (give --format: ${known})`
       : `${file}: unknown extension ${quote(extname(file))} (data files end in .${known.replaceAll(', ', ', .')}, or give --format)`,
   );
+}
+
+/** An array of objects, or SQuAD's articles with their questions. */
+async function* readJson(file: string): AsyncGenerator<Row> {
+  const document = await readJsonDocument(file);
+  if (Array.isArray(document)) return yield* arrayRows(file, document);
+  const object = asObject(document, file, 'as a whole');
+  if (!Object.hasOwn(object, 'data')) {
+    throw new EspalierError(
+      'ERR_DATA',
+      `${file} is neither a JSON array nor the JSON of SQuAD (name a file with one object a line .jsonl)`,
+    );
+  }
+  yield* squadRows(file, object);
 }
