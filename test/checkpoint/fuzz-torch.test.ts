@@ -11,7 +11,10 @@ import { counting } from './tiny.js';
 import { encodeZip, torchFiles } from './tiny-torch.js';
 
 const genuine = readFileSync(join(repoRoot, 'test/golden/torch/dtypes.bin'));
-const built = encodeZip(torchFiles({ weight: counting('F32', 2, 3), bias: counting('F16', 2) }));
+const [built, wide] = [false, true].map((wide) =>
+  encodeZip(torchFiles({ weight: counting('F32', 2, 3), bias: counting('F16', 2) }), { wide }),
+) as [Buffer, Buffer];
+const files = [genuine, built, wide];
 
 /** Operations, names and numbers that a careless reader trips over. */
 const hostile = [
@@ -96,7 +99,7 @@ t.test('a spoilt torch file is refused with one kind of error, or its tensors li
   const random = new Random(5);
   const counts = { read: 0, refused: 0 };
   for (let round = 0; round < 10_000; round++) {
-    let file = random.below(2) ? genuine : built;
+    let file = files[random.below(files.length)] as Buffer;
     // The directory and the headers are at the end and at the beginning, the weights between them.
     const from = random.below(2) ? 0 : file.lastIndexOf('PK\x01\x02') - 200;
     for (let times = random.below(3); times >= 0; times--) file = mutate(file, from, random);

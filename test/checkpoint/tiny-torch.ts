@@ -13,11 +13,17 @@ export interface TinyEntry {
   localName?: string;
 }
 
-/** A zip archive of stored files, put together without the code under test. */
-export function encodeZip(entries: [string, TinyEntry][]): Buffer {
+/**
+ * A zip archive of stored files, put together without the code under test. `start`: where in its file it begins; `wide`:
+ * with a zip64 directory.
+ */
+export function encodeZip(
+  entries: [string, TinyEntry][],
+  { start = 0, wide = start >= 2 ** 32 }: { start?: number; wide?: boolean } = {},
+): Buffer {
   const files: Buffer[] = [];
   const directory: Buffer[] = [];
-  let position = 0;
+  let position = start;
   for (const [name, entry] of entries) {
     const { data, method = 0, flags = 0, bytes = data.length, unpacked = bytes, localName = name } = entry;
     const local = Buffer.alloc(30);
@@ -32,19 +38,34 @@ export function encodeZip(entries: [string, TinyEntry][]): Buffer {
     central.writeUInt32LE(bytes, 20);
     central.writeUInt32LE(unpacked, 24);
     central.writeUInt16LE(name.length, 28);
-    central.writeUInt32LE(entry.at ?? position, 42);
+    const extra = wide ? Buffer.concat([Buffer.of(1, 0, 8, 0), uint64(position)]) : Buffer.alloc(0);
+    central.writeUInt16LE(extra.length, 30);
+    central.writeUInt32LE(wide ? 0xffffffff : (entry.at ?? position), 42);
     const file = Buffer.concat([local, Buffer.from(localName), data]);
     files.push(file);
-    directory.push(central, Buffer.from(name));
+    directory.push(central, Buffer.from(name), extra);
     position += file.length;
   }
+  const end64 = Buffer.concat([
+    Buffer.from('PK\x06\x06'.padEnd(32, '\0')),
+    ...[entries.length, Buffer.concat(directory).length, position].map(uint64),
+    Buffer.from('PK\x06\x07\0\0\0\0'),
+    uint64(position + Buffer.concat(directory).length),
+    Buffer.of(1, 0, 0, 0),
+  ]);
   const end = Buffer.alloc(22);
   end.writeUInt32LE(0x06054b50);
   end.writeUInt16LE(entries.length, 8);
   end.writeUInt16LE(entries.length, 10);
   end.writeUInt32LE(Buffer.concat(directory).length, 12);
-  end.writeUInt32LE(position, 16);
-  return Buffer.concat([...files, ...directory, end]);
+  end.writeUInt32LE(wide ? 0xffffffff : position, 16);
+  return Buffer.concat([...files, ...directory, ...(wide ? [end64] : []), end]);
+}
+
+function uint64(value: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(BigInt(value));
+  return bytes;
 }
 
 const int = (value: number) => {

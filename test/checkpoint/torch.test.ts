@@ -1,4 +1,5 @@
 import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { readCheckpoint, writeCheckpoint } from '../../src/checkpoint/checkpoint.js';
@@ -6,7 +7,7 @@ import { SafetensorsFile } from '../../src/checkpoint/safetensors-reader.js';
 import { TorchFile } from '../../src/checkpoint/torch-reader.js';
 import { repoRoot } from '../support/paths.js';
 import { counting, encodeSafetensors, type TinyTensors, tinyTensors, writeTiny } from './tiny.js';
-import { encodeTorch } from './tiny-torch.js';
+import { encodeTorch, encodeZip, torchFiles } from './tiny-torch.js';
 
 const golden = (name: string) => join(repoRoot, 'test/golden/torch', name);
 const root = t.testdir();
@@ -74,6 +75,18 @@ t.test('every dtype and view reads as PyTorch made it contiguous', async (t) => 
     t.same(data, await twin.read(name, () => undefined), name);
     t.same(Buffer.concat(seen), Buffer.from(data), `${name} in pieces`);
   }
+});
+
+t.test('an archive that lies beyond 4 GiB', async (t) => {
+  const path = fresh();
+  const tensor = counting('F32', 5, 7);
+  const handle = await open(path, 'w');
+  const archive = encodeZip(torchFiles({ first: counting('F16', 3), tensor }), { start: 5e9 });
+  await handle.write(archive, 0, archive.length, 5e9);
+  await handle.close();
+  const file = await TorchFile.open(path);
+  t.teardown(() => file.close());
+  t.same(Buffer.from(await file.read('tensor', () => undefined)), tensor.data);
 });
 
 t.test('what a hostile pickle asks for does not happen', async (t) => {
