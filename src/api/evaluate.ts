@@ -76,9 +76,9 @@ export async function evaluate(model: LoadedModel, options: EvaluateOptions): Pr
 export async function examplesFrom(
   source: string | readonly Example[],
   task: Task,
-  { columns, format }: Pick<DataOptions, 'columns' | 'format'>,
+  { columns, format, signal }: Pick<DataOptions & WorkOptions, 'columns' | 'format' | 'signal'>,
 ): Promise<readonly Example[]> {
-  return typeof source === 'string' ? readExamples(source, task, columns, { format }) : source;
+  return typeof source === 'string' ? readExamples(source, task, columns, { format, signal }) : source;
 }
 
 /** The longest input that both the task and the model's positions allow. */

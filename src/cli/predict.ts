@@ -53,7 +53,11 @@ export function addPredict(program: Command, signal: AbortSignal): void {
       await using model = await loadModel(directory, { device: flags.device, threads: flags.threads, signal });
       const format = flags.format ?? (flags.input === undefined ? 'txt' : undefined);
       const read = () =>
-        streamExamples(file, predictionTask(model.checkpoint, task), columnsOf(flags), { format, labels: false });
+        streamExamples(file, predictionTask(model.checkpoint, task), columnsOf(flags), {
+          format,
+          labels: false,
+          signal,
+        });
       for await (const inputs of inBatches(given ? streamOf(given) : read())) {
         const predictions = await predict(model, inputs, { task, maxLength, signal });
         for (const [index, prediction] of predictions.entries()) {
@@ -84,17 +88,21 @@ async function* streamOf<T>(items: readonly T[]): AsyncGenerator<T> {
 /** As many as go through the model together, or fewer where the next one is not there yet: slow writers see answers at once. */
 async function* inBatches<T>(items: AsyncGenerator<T>): AsyncGenerator<T[]> {
   let batch: T[] = [];
-  for (let next = items.next(); ; next = items.next()) {
-    const isLate = batch.length > 0 && (await Promise.race([next.then(() => false), nextTurn(true)]));
-    if (isLate || batch.length === textsInOnePass) {
-      yield batch;
-      batch = [];
+  try {
+    for (let next = items.next(); ; next = items.next()) {
+      const isLate = batch.length > 0 && (await Promise.race([next.then(() => false), nextTurn(true)]));
+      if (isLate || batch.length === textsInOnePass) {
+        yield batch;
+        batch = [];
+      }
+      const { value, done } = await next;
+      if (done) break;
+      batch.push(value);
     }
-    const { value, done } = await next;
-    if (done) break;
-    batch.push(value);
+    if (batch.length > 0) yield batch;
+  } finally {
+    void items.return(undefined); // Not awaited: the next item may never come.
   }
-  if (batch.length > 0) yield batch;
 }
 
 function answer(prediction: Prediction): string {

@@ -1,7 +1,7 @@
 import { EspalierError } from '../native/errors.js';
 import { quote, quoteSome } from '../quote.js';
 import type { Columns, Task } from '../tasks/task.js';
-import { type DataFormat, formatOf, type Row, readRows } from './rows.js';
+import { formatOf, type Row, type RowOptions, readRows } from './rows.js';
 import { badData } from './text.js';
 
 /** One input of a task and, where it is known, its answer. */
@@ -25,9 +25,7 @@ export interface GoldAnswer {
 }
 
 /** How a file is read beside the task's own way. */
-export interface ReadOptions {
-  /** By default what the file's name ends in. */
-  format?: DataFormat | undefined;
+export interface ReadOptions extends Pick<RowOptions, 'format' | 'signal'> {
   /** Without labels the file's are not looked at and need not be there. */
   labels?: boolean;
 }
@@ -52,13 +50,13 @@ export async function* streamExamples(
   file: string,
   task: Task,
   columns: Partial<Columns>,
-  { format = formatOf(file), labels = true }: ReadOptions,
+  { format = formatOf(file), labels = true, signal }: ReadOptions,
 ): AsyncGenerator<Example> {
   const text = columns.text ?? task.columns.text;
   const pair = columns.pair ?? task.columns.pair;
   const label = columns.label ?? task.columns.label;
   const { id } = task.columns;
-  for await (const row of readRows(file, format, task.quirks)) {
+  for await (const row of readRows(file, { format, quirks: task.quirks, signal })) {
     if (labels && task.undecided !== undefined && row.values[label] === task.undecided) continue;
     // Lines of plain text are split already; they have no columns to choose from.
     const example =

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { stat } from 'node:fs/promises';
 import { Worker } from 'node:worker_threads';
+import { throwIfAborted } from '../native/cancel.js';
 import { EspalierError } from '../native/errors.js';
 import { oneLine } from '../quote.js';
 import type { ParquetAnswer } from './parquet-worker.js';
@@ -12,9 +13,13 @@ const heapMegabytes = 4096;
 
 /**
  * The flat columns of a parquet file, row group by row group. It is decoded in a thread of its own: a broken or hostile
- * file can make the decoder run for ever, so `seconds` without a row end it. Throws ERR_DATA.
+ * file can make the decoder run for ever, so `seconds` without a row end it. Throws ERR_DATA,
+ * ERR_CANCELLED.
  */
-export async function* readParquet(file: string, seconds = 120): AsyncGenerator<Row> {
+export async function* readParquet(
+  file: string,
+  { seconds = 120, signal }: { seconds?: number; signal?: AbortSignal | undefined } = {},
+): AsyncGenerator<Row> {
   if (!(await isRegularFile(file))) {
     throw new EspalierError('ERR_DATA', `${file} is no regular file, which parquet needs (write it to one first)`);
   }
@@ -27,7 +32,7 @@ export async function* readParquet(file: string, seconds = 120): AsyncGenerator<
   try {
     let number = 0;
     for (;;) {
-      const decoded = await nextRows(worker, ended, file, seconds);
+      const decoded = await nextRows(worker, ended, file, seconds, signal);
       if (!decoded) return;
       for (const fields of decoded.rows) {
         number++;
@@ -48,12 +53,14 @@ async function isRegularFile(file: string): Promise<boolean> {
   }
 }
 
-async function nextRows(worker: Worker, ended: Promise<never>, file: string, seconds: number) {
+async function nextRows(worker: Worker, ended: Promise<never>, file: string, seconds: number, signal?: AbortSignal) {
   worker.postMessage('next');
-  const message = once(worker, 'message', { signal: AbortSignal.timeout(seconds * 1000) });
+  const late = AbortSignal.timeout(seconds * 1000);
+  const message = once(worker, 'message', { signal: signal ? AbortSignal.any([late, signal]) : late });
   const answer: ParquetAnswer = await Promise.race([message, ended]).then(
     ([value]) => value,
     (error: Error) => {
+      throwIfAborted(signal);
       throw new EspalierError('ERR_DATA', `${file} ${describe(error, seconds)}`, { cause: error });
     },
   );

@@ -1,4 +1,5 @@
 import { extname } from 'node:path';
+import { throwIfAborted } from '../native/cancel.js';
 import { EspalierError } from '../native/errors.js';
 import { quote } from '../quote.js';
 import { readCsv } from './csv.js';
@@ -20,18 +21,29 @@ export const dataFormats = ['tsv', 'csv', 'jsonl', 'json', 'parquet', 'txt'] as 
 
 export type DataFormat = (typeof dataFormats)[number];
 
-const readers: Record<DataFormat, (file: string, quirks?: TsvQuirks) => AsyncIterable<Row>> = {
-  tsv: readTsv,
+export interface RowOptions {
+  /** By default what the file's name ends in. */
+  format?: DataFormat | undefined;
+  quirks?: TsvQuirks | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+const readers: Record<DataFormat, (file: string, options: RowOptions) => AsyncIterable<Row>> = {
+  tsv: (file, { quirks }) => readTsv(file, quirks),
   csv: readCsv,
   jsonl: readJsonLines,
   json: readJson,
-  parquet: (file) => readParquet(file),
+  parquet: readParquet,
   txt: readPlainText,
 };
 
-/** The rows of a data file, or of standard input where it is called '-'. Throws ERR_DATA. */
-export function readRows(file: string, format: DataFormat = formatOf(file), quirks?: TsvQuirks): AsyncIterable<Row> {
-  return readers[format](file, quirks);
+/** The rows of a data file, or of standard input where it is called '-'. Throws ERR_DATA, ERR_CANCELLED. */
+export async function* readRows(file: string, options: RowOptions = {}): AsyncGenerator<Row> {
+  const { format = formatOf(file), signal } = options;
+  for await (const row of readers[format](file, options)) {
+    throwIfAborted(signal);
+    yield row;
+  }
 }
 
 /** Told by the extension, never guessed from what is inside. Throws ERR_DATA. */

@@ -10,9 +10,9 @@ import { repoRoot } from '../support/paths.js';
 
 const golden = (name: string) => join(repoRoot, 'test/golden/parquet', `${name}.parquet`);
 
-async function valuesOf(file: string, seconds?: number): Promise<Record<string, unknown>[]> {
+async function valuesOf(file: string, options?: Parameters<typeof readParquet>[1]): Promise<Record<string, unknown>[]> {
   const rows = [];
-  for await (const { values } of readParquet(file, seconds)) rows.push(values);
+  for await (const { values } of readParquet(file, options)) rows.push(values);
   return rows;
 }
 
@@ -72,10 +72,16 @@ t.test('a run longer than its page is refused before it fills memory', async (t)
 });
 
 t.test('a file that would be decoded for ever is given up', async (t) => {
-  await t.rejects(valuesOf(golden('endless'), 1), {
+  await t.rejects(valuesOf(golden('endless'), { seconds: 1 }), {
     code: 'ERR_DATA',
     message: /took over 1 s to decode \(write smaller row groups\)/,
   });
+});
+
+t.test('an aborted signal ends the decoding at once', async (t) => {
+  const signal = AbortSignal.timeout(300);
+  await t.rejects(valuesOf(golden('endless'), { signal }), { code: 'ERR_CANCELLED' });
+  await t.rejects(readExamples(golden('plain'), findTask('sst2'), {}, { signal }), { code: 'ERR_CANCELLED' });
 });
 
 const sound = readFileSync(golden('plain'));
