@@ -11,6 +11,7 @@ export { type LoadedModel, type LoadOptions, loadModel } from './api/model.js';
 export { type PredictInput, type PredictOptions, predict } from './api/predict.js';
 export { type PruneOptions, type PruneResult, prune, type SaveOptions } from './api/prune.js';
 export type { Example, GoldAnswer, Label } from './data/examples.js';
+export type { DataFormat } from './data/rows.js';
 export type { DeviceReport, DType, LayerShape, ModelSpec } from './native/addon.js';
 export { devices } from './native/engine.js';
 export { type ErrorCode, EspalierError } from './native/errors.js';

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { checkOutputFile, writeOutputFile } from '../checkpoint/output-file.js';
 import { type Example, type Label, labelsOf, readExamples } from '../data/examples.js';
+import type { DataFormat } from '../data/rows.js';
 import { throwIfAborted } from '../native/cancel.js';
 import { longestInput } from '../native/longest-input.js';
 import type { Model } from '../native/model.js';
@@ -20,12 +21,14 @@ export interface DataOptions {
   task?: string | undefined;
   /** Columns of the data file where they are not the task's own. */
   columns?: Partial<Columns> | undefined;
+  /** Of the data files, whatever their names end in. */
+  format?: DataFormat | undefined;
   /** Longest input in tokens; by default the task's. */
   maxLength?: number | undefined;
 }
 
 export interface EvaluateOptions extends DataOptions, WorkOptions {
-  /** A TSV, CSV, JSONL or JSON file, or labelled examples. */
+  /** A data file, or labelled examples. */
   examples: string | readonly Example[];
   /** Use only the first so many. */
   limit?: number | undefined;
@@ -61,7 +64,7 @@ export async function evaluate(model: LoadedModel, options: EvaluateOptions): Pr
   const { predictions: output, force, signal } = options;
   const task = resolveTask(model.checkpoint, options.task);
   if (output !== undefined) checkOutputFile(output, force);
-  const examples = (await examplesFrom(options.examples, task, options.columns)).slice(0, options.limit);
+  const examples = (await examplesFrom(options.examples, task, options)).slice(0, options.limit);
   const batches = await EvaluationBatches.pack(model, task, examples, options);
   const { evaluation, predictions } = await batches.evaluate(model.native, 'evaluate', options);
   if (output !== undefined) {
@@ -73,9 +76,9 @@ export async function evaluate(model: LoadedModel, options: EvaluateOptions): Pr
 export async function examplesFrom(
   source: string | readonly Example[],
   task: Task,
-  columns: Partial<Columns> | undefined,
+  { columns, format }: Pick<DataOptions, 'columns' | 'format'>,
 ): Promise<readonly Example[]> {
-  return typeof source === 'string' ? readExamples(source, task, columns) : source;
+  return typeof source === 'string' ? readExamples(source, task, columns, format) : source;
 }
 
 /** The longest input that both the task and the model's positions allow. */

@@ -4,7 +4,7 @@ import { TaskBatch } from '../tasks/task-batch.js';
 import { type DataOptions, lengthLimit, type WorkOptions } from './evaluate.js';
 import type { LoadedModel } from './model.js';
 
-export interface PredictOptions extends Omit<DataOptions, 'columns'>, WorkOptions {}
+export interface PredictOptions extends Pick<DataOptions, 'task' | 'maxLength'>, WorkOptions {}
 
 /** A text, or two that belong together: of a question answering model, a question and its context. */
 export interface PredictInput {
@@ -24,7 +24,7 @@ export async function predict(
   options: PredictOptions = {},
 ): Promise<Prediction[]> {
   if (inputs.length === 0) return [];
-  const task = taskOf(model.checkpoint, options.task);
+  const task = predictionTask(model.checkpoint, options.task);
   const examples = inputs.map((input) => (typeof input === 'string' ? { text: input } : input));
   const batch = new TaskBatch(task, examples, model.tokenizer, lengthLimit(model, task, options.maxLength));
   const predictions = batch.predictions(await model.native.forward(batch.packed, { signal: options.signal }));
@@ -38,9 +38,9 @@ const plainTasks: Record<Task['kind'], string> = {
   span: 'squad',
 };
 
-/** Predicting needs no task to be named; where one is, it has better label names and a length. */
-function taskOf(checkpoint: CheckpointDescription, name: string | undefined): Task {
-  const named = name ?? namedTask(checkpoint.config);
-  const known = name !== undefined || (named !== undefined && taskNames.includes(named));
-  return resolveTask(checkpoint, known ? named : plainTasks[checkpoint.problem]);
+/** Predicting needs no task to be named; where one is, it has better label names, a length and columns. Throws ERR_TASK. */
+export function predictionTask(checkpoint: CheckpointDescription, name: string | undefined): Task {
+  const named = namedTask(checkpoint.config);
+  const known = named !== undefined && taskNames.includes(named) ? named : plainTasks[checkpoint.problem];
+  return resolveTask(checkpoint, name ?? known);
 }

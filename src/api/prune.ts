@@ -88,7 +88,7 @@ export async function prune(model: LoadedModel, options: PruneOptions): Promise<
   }
   const task = resolveTask(model.checkpoint, options.task);
   const comparison = await Comparison.prepare(model, task, options);
-  const train = await examplesFrom(options.train, task, options.columns);
+  const train = await examplesFrom(options.train, task, options);
   const maxLength = lengthLimit(model, task, options.maxLength);
   const calibration = await drawCalibration(train, task, model.tokenizer, { maxLength, samples, seed, signal });
   const dense = await comparison?.metricsOf(model.native, 'evaluate dense');
@@ -148,7 +148,7 @@ class Comparison {
 
   static async prepare(model: LoadedModel, task: Task, options: PruneOptions): Promise<Comparison | undefined> {
     if (options.eval === undefined) return undefined;
-    const examples = await examplesFrom(options.eval, task, options.columns);
+    const examples = await examplesFrom(options.eval, task, options);
     // The mini-batch is the method's; evaluation has its own.
     const batches = await EvaluationBatches.pack(model, task, examples, { ...options, batch: undefined });
     return new Comparison(batches, options);

@@ -30,7 +30,7 @@ export interface CheckpointDescription {
   spec: ModelSpec;
   /** What every layer has where nothing is pruned. */
   fullLayer: LayerShape;
-  /** Role -> name in the weight files. */
+  /** Role -> tensor name, as transformers calls it today. */
   tensorNames: Map<string, string>;
   /** Of the weights; f32 where several are mixed. */
   dtype: DType;
@@ -64,7 +64,7 @@ export async function readCheckpoint(directory: string, options: { signal?: Abor
     const weights = new Map<string, TensorData>();
     for (const [role, name] of tensorNames) {
       throwIfAborted(options.signal);
-      weights.set(role, await readWeight(name, files.tensors.get(name) as StoredTensor));
+      weights.set(role, await readWeight(files.tensors.get(name) as StoredTensor));
     }
     return {
       directory,
@@ -129,7 +129,7 @@ function matchTensors(
   const unknown = [...tensors.keys()].filter((name) => !known.has(name));
   if (unknown.length > 0) throw fail(`the weights have the unknown ${quoteSome(unknown)}`);
   for (const [role, name] of names) {
-    const found = (tensors.get(name) as StoredTensor).entry.shape;
+    const found = (tensors.get(name) as StoredTensor).shape;
     const expected = shapes.get(role) as number[];
     if (found.join() !== expected.join()) {
       throw fail(`tensor ${quote(name)} has the shape ${quote(found)}, config.json says ${quote(expected)}`);
@@ -138,13 +138,13 @@ function matchTensors(
   return names;
 }
 
-async function readWeight(name: string, { entry, file }: StoredTensor): Promise<TensorData> {
-  const dtype = (Object.keys(storedDTypes) as DType[]).find((candidate) => storedDTypes[candidate] === entry.dtype);
+async function readWeight({ dtype: stored, shape, file, name }: StoredTensor): Promise<TensorData> {
+  const dtype = (Object.keys(storedDTypes) as DType[]).find((candidate) => storedDTypes[candidate] === stored);
   if (!dtype) {
     const supported = Object.values(storedDTypes).join(', ');
     throw new EspalierError(
       'ERR_UNSUPPORTED',
-      `${file.path}: tensor ${quote(name)} has the dtype ${entry.dtype} (weights are read as ${supported})`,
+      `${file.path}: tensor ${quote(name)} has the dtype ${stored} (weights are read as ${supported})`,
     );
   }
   const data = await file.read(name, (piece) => {
@@ -154,5 +154,5 @@ async function readWeight(name: string, { entry, file }: StoredTensor): Promise<
       `${file.path}: tensor ${quote(name)} holds NaN or infinite numbers (the model is broken: train or save it again)`,
     );
   });
-  return { dtype, shape: entry.shape, data };
+  return { dtype, shape, data };
 }

@@ -26,7 +26,7 @@ export function addEvaluate(program: Command, signal: AbortSignal): void {
     .command('evaluate')
     .description('measure a checkpoint on labelled data: metrics and tokens per second')
     .argument('<checkpoint>', 'model directory')
-    .requiredOption('--eval <file>', 'labelled TSV, CSV, JSONL or JSON file')
+    .requiredOption('--eval <file>', 'labelled file, or - for standard input')
     .addOption(integerOption('--limit <n>', 'use only the first n examples', 1))
     .addOption(integerOption('--batch <n>', 'examples in one forward pass', 1).default(32))
     .option('--predictions <file>', "write the predictions here as the task's official evaluation reads them")
@@ -47,6 +47,7 @@ export function addEvaluate(program: Command, signal: AbortSignal): void {
         task: flags.task,
         examples: flags.eval,
         columns: columnsOf(flags),
+        format: flags.format,
         maxLength: flags.maxLength,
         limit: flags.limit,
         batch: flags.batch,

@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import * as v from 'valibot';
+import { type DataFormat, dataFormats } from '../data/rows.js';
 import { EspalierError } from '../native/errors.js';
 import { type Columns, taskNames } from '../tasks/task.js';
 
@@ -58,6 +59,7 @@ export interface DataFlags {
   textColumn?: string;
   pairColumn?: string;
   labelColumn?: string;
+  format?: DataFormat;
   maxLength?: number;
 }
 
@@ -88,12 +90,16 @@ export function addMaxLengthOption(command: Command): Command {
   return command.addOption(integerOption('--max-length <n>', "longest sequence in tokens (default: the task's)", 2));
 }
 
+export function addTextOptions(command: Command): Command {
+  return command
+    .option('--text-column <name>', 'column of the text, for a file of your own')
+    .option('--pair-column <name>', 'column of the second text, for a file of your own')
+    .addOption(choiceOption('--format <name>', 'format of the data files, whatever their names end in', dataFormats));
+}
+
 export function addDataOptions(command: Command): Command {
+  command.option('--task <name>', `${taskNames.join(', ')}; the last two for a file of your own`);
   return addMaxLengthOption(
-    command
-      .option('--task <name>', `${taskNames.join(', ')}; the last two for a file of your own`)
-      .option('--text-column <name>', 'column of the text, for a file of your own')
-      .option('--pair-column <name>', 'column of the second text, for a file of your own')
-      .option('--label-column <name>', 'column of the label, for a file of your own'),
+    addTextOptions(command).option('--label-column <name>', 'column of the label, for a file of your own'),
   );
 }

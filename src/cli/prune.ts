@@ -38,7 +38,7 @@ export function addPrune(program: Command, signal: AbortSignal): void {
     .command('prune')
     .description('remove heads and neurons of a fine-tuned checkpoint and write the smaller one')
     .argument('<checkpoint>', 'model directory')
-    .requiredOption('--train <file>', 'labelled file to calibrate on')
+    .requiredOption('--train <file>', 'labelled file to calibrate on, or - for standard input')
     .option('--eval <file>', 'labelled file to compare the dense and the pruned model on')
     .addOption(ratioOption('--keep <ratio>', 'part of the multiply-accumulates to keep').makeOptionMandatory())
     .addOption(choiceOption('--constraint <kind>', 'what --keep limits', ['macs']).default('macs'))
@@ -71,6 +71,7 @@ export function addPrune(program: Command, signal: AbortSignal): void {
       train: flags.train,
       eval: flags.eval,
       columns: columnsOf(flags),
+      format: flags.format,
       maxLength: flags.maxLength,
       keep: flags.keep,
       preset: flags.preset,

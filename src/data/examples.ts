@@ -1,7 +1,7 @@
 import { EspalierError } from '../native/errors.js';
 import { quote, quoteSome } from '../quote.js';
 import type { Columns, Task } from '../tasks/task.js';
-import { type Row, readRows } from './rows.js';
+import { type DataFormat, formatOf, type Row, readRows } from './rows.js';
 import { badData } from './text.js';
 
 /** One input of a task and, where it is known, its answer. */
@@ -25,31 +25,41 @@ export interface GoldAnswer {
 }
 
 /**
- * Reads a TSV, CSV, JSONL or JSON file; `columns` replaces some of the task's own. Without `labels` the file's are not
- * looked at and need not be there. Throws ERR_DATA naming file, line and what is allowed.
+ * Reads a labelled file; `columns` replaces some of the task's own, `format` what its extension says. Throws ERR_DATA
+ * naming file, line and what is allowed.
  */
 export async function readExamples(
   file: string,
   task: Task,
   columns: Partial<Columns> = {},
-  { labels = true }: { labels?: boolean } = {},
+  format: DataFormat = formatOf(file),
 ): Promise<Example[]> {
-  const text = columns.text ?? task.columns.text;
-  const pair = columns.pair ?? task.columns.pair;
-  const label = columns.label ?? task.columns.label;
-  const { id } = task.columns;
+  const chosen = chooseColumns(task.columns, columns);
   const examples: Example[] = [];
-  for await (const row of readRows(file, task.quirks)) {
-    if (labels && task.undecided !== undefined && row.values[label] === task.undecided) continue;
-    const example = {
-      ...readId(file, row, id),
-      text: readText(file, row, text, '--text-column'),
-      ...(pair === undefined ? {} : { pair: readText(file, row, pair, '--pair-column') }),
-    };
-    examples.push(labels ? { ...example, label: readLabel(file, row, label, task, example) } : example);
+  for await (const row of readRows(file, format, task.quirks)) {
+    if (task.undecided !== undefined && row.values[chosen.label] === task.undecided) continue;
+    const example = readTexts(file, row, chosen, format);
+    examples.push({ ...example, label: readLabel(file, row, chosen.label, task, example) });
   }
   if (examples.length === 0) throw new EspalierError('ERR_DATA', `${file} has no examples (give a file with some)`);
   return examples;
+}
+
+/** The texts of a file as they come, labelled or not. Throws ERR_DATA. */
+export async function* readUnlabelled(
+  file: string,
+  task: Pick<Task, 'columns' | 'quirks'>,
+  columns: Partial<Columns> = {},
+  format: DataFormat = formatOf(file),
+): AsyncGenerator<Example> {
+  const chosen = chooseColumns(task.columns, columns);
+  for await (const row of readRows(file, format, task.quirks)) yield readTexts(file, row, chosen, format);
+}
+
+/** The task's columns with those that have another name in a file. */
+function chooseColumns(columns: Columns, others: Partial<Columns>): Columns {
+  const given = Object.entries(others).filter(([, name]) => name !== undefined);
+  return { ...columns, ...Object.fromEntries(given) };
 }
 
 /** The examples' labels. Throws ERR_DATA where one is missing or none of the task's. */
@@ -57,16 +67,27 @@ export function labelsOf(examples: readonly Example[], task: Task): Label[] {
   return examples.map((example, index) => {
     const { label } = example;
     if (label !== undefined && task.isLabel(label, example)) return label;
+    const shown = typeof label === 'object' ? quote(label) : label;
     throw new EspalierError(
       'ERR_DATA',
-      `example ${index + 1} has the label ${typeof label === 'object' ? quote(label) : label} (task ${task.name} needs ${task.allowedLabels})`,
+      `example ${index + 1} has the label ${shown} (task ${task.name} needs ${task.allowedLabels})`,
     );
   });
 }
 
-/** Only predictions need one, so it may be missing. */
-function readId(file: string, row: Row, column: string | undefined): { id?: string } {
-  const value = column === undefined ? undefined : row.values[column];
+/** Lines of plain text are split already; they have no columns to choose from. */
+function readTexts(file: string, row: Row, { id, text, pair }: Columns, format: DataFormat): Example {
+  if (format === 'txt') return row.values as unknown as Example;
+  return {
+    ...(id === undefined ? {} : readId(file, row, id)),
+    text: readText(file, row, text, '--text-column'),
+    ...(pair === undefined ? {} : { pair: readText(file, row, pair, '--pair-column') }),
+  };
+}
+
+/** Only files of predictions name it, so it may be missing. */
+function readId(file: string, row: Row, column: string): { id?: string } {
+  const value = row.values[column];
   if (value === undefined) return {};
   if (typeof value === 'string' || typeof value === 'number') return { id: String(value) };
   throw badData(file, row.where, `column ${quote(column)} holds ${quote(value)}, no name`);

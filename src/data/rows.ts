@@ -3,7 +3,10 @@ import { EspalierError } from '../native/errors.js';
 import { quote } from '../quote.js';
 import { readCsv } from './csv.js';
 import { arrayRows, asObject, readJsonDocument, readJsonLines } from './json.js';
+import { readParquet } from './parquet.js';
+import { readPlainText } from './plain-text.js';
 import { squadRows } from './squad.js';
+import { standardInput } from './text.js';
 import { readTsv, type TsvQuirks } from './tsv.js';
 
 /** One example of a data file as written there. */
@@ -13,20 +16,40 @@ export interface Row {
   values: Record<string, unknown>;
 }
 
-const readers: Record<string, (file: string, quirks?: TsvQuirks) => AsyncIterable<Row>> = {
-  '.tsv': readTsv,
-  '.csv': readCsv,
-  '.jsonl': readJsonLines,
-  '.json': readJson,
+const readers = {
+  tsv: readTsv,
+  csv: readCsv,
+  jsonl: readJsonLines,
+  json: readJson,
+  parquet: readParquet,
+  txt: readPlainText,
 };
 
-/** The rows of a data file, its format told by the extension. Throws ERR_DATA. */
-export function readRows(file: string, quirks?: TsvQuirks): AsyncIterable<Row> {
-  const extension = extname(file).toLowerCase();
-  const read = Object.hasOwn(readers, extension) ? readers[extension] : undefined;
-  if (read) return read(file, quirks);
-  const known = Object.keys(readers).join(', ');
-  throw new EspalierError('ERR_DATA', `${file}: unknown extension ${quote(extension)} (data files end in ${known})`);
+export type DataFormat = keyof typeof readers;
+
+export const dataFormats = Object.keys(readers) as [DataFormat, ...DataFormat[]];
+
+/** The rows of a data file, or of standard input where it is called '-'. Throws ERR_DATA. */
+export function readRows(
+  file: string,
+  format: DataFormat = formatOf(file),
+  quirks: TsvQuirks = {},
+): AsyncIterable<Row> {
+  return format === 'tsv' ? readTsv(file, quirks) : readers[format](file);
+}
+
+/** Told by the extension, never guessed from what is inside. Throws ERR_DATA. */
+export function formatOf(file: string): DataFormat {
+  const extension = extname(file).slice(1).toLowerCase();
+  const format = dataFormats.find((name) => name === extension);
+  if (format) return format;
+  const known = dataFormats.join(', ');
+  throw new EspalierError(
+    'ERR_DATA',
+    file === standardInput
+      ? `the format of standard input is not known (give --format: ${known})`
+      : `${file}: unknown extension ${quote(extname(file))} (data files end in .${known.replaceAll(', ', ', .')}, or give --format)`,
+  );
 }
 
 /** An array of objects, or SQuAD's articles with their questions. */

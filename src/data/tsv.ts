@@ -14,6 +14,7 @@ export interface TsvQuirks {
 export async function* readTsv(file: string, { withoutHeader, leaveOutShort }: TsvQuirks = {}): AsyncGenerator<Row> {
   let header: Header | undefined;
   for await (const { number, text } of readLines(file)) {
+    if (text === '') continue;
     const fields = text.split('\t');
     if (!header) {
       const columns = withoutHeader && !fields.includes(withoutHeader.at(-1) as string) ? withoutHeader : fields;

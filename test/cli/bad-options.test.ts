@@ -59,6 +59,13 @@ const cases: [string[], number, string, string][] = [
   [[...evaluate, '--text-column', 'review'], 1, 'ERR_DATA', 'no column "review", only "sentence", "label"'],
   [[...evaluate, '--eval', 'absent.tsv'], 1, 'ERR_DATA', 'absent.tsv'],
   [['evaluate', sentimentMini, '--eval', train], 2, 'ERR_TASK', 'config.json names no task (give --task: '],
+  [
+    [...evaluate, '--format', 'xml'],
+    2,
+    'ERR_OPTION',
+    "--format cannot be 'xml' (give tsv, csv, jsonl, json, parquet, txt)",
+  ],
+  [['predict', sentimentMini, 'Fine.', '--input', 'a.txt'], 2, 'ERR_OPTION', '--input cannot be given beside texts'],
   [['inspect', 'absent'], 1, 'ERR_CHECKPOINT', 'absent'],
   [
     ['prune', sentimentMini, '--task', 'sst2', '--train', train, '--keep', '0.5', '--output', 'demo'],

@@ -1,10 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { type Example, readExamples } from '../../src/data/examples.js';
+import { type Example, readExamples, readUnlabelled } from '../../src/data/examples.js';
 import { Random } from '../../src/data/random.js';
 import { EspalierError } from '../../src/native/errors.js';
 import { findTask } from '../../src/tasks/task.js';
+import { mutate } from './support/mutate.js';
 
 const answers = '[{"text": "1912", "answer_start": 16}, {"answer_start": 0, "text": "It"}]';
 const flat = '{"text": ["😀 1912"], "answer_start": [0]}';
@@ -24,40 +25,12 @@ const sound = [
     '.json',
     `{"data": [{"title": "A house on a hill that nobody asked about", "paragraphs": [{"context": "It was built in 1912. And what else would you like to know of the old house, or of those who lived in it?", "qas": [{"id": "a", "question": "When?", "answers": ${answers}}, {"id": 2, "question": "Who?", "answers": []}]}]}]}`,
   ],
-  ['squad', '.jsonl', `{"id": "a", "question": "When é?", "context": "😀 1912.", "answers": ${flat}}`],
+  [
+    'squad',
+    '.jsonl',
+    `{"id": "a", "question": "When é?", "context": "😀 1912. And what else would you like to know?", "answers": ${flat}}`,
+  ],
 ] as const;
-
-const hostile = [
-  '\t',
-  '\n',
-  '\r',
-  '"',
-  '""',
-  ',',
-  '{',
-  '}',
-  '[',
-  ']',
-  '\\',
-  '\ufeff',
-  '\x00',
-  '\u2028',
-  'null',
-  '1e999',
-  '__proto__',
-];
-
-function mutate(bytes: Buffer, random: Random): Buffer {
-  const at = random.below(bytes.length + 1);
-  const tail = bytes.subarray(Math.min(bytes.length, at + random.below(6)));
-  const pieces = [
-    () => Buffer.alloc(0),
-    () => Buffer.of(random.below(256)),
-    () => Buffer.from(hostile[random.below(hostile.length)] as string),
-    () => bytes.subarray(random.below(bytes.length + 1)),
-  ];
-  return Buffer.concat([bytes.subarray(0, at), (pieces[random.below(pieces.length)] as () => Buffer)(), tail]);
-}
 
 t.test('a spoilt data file is read or refused with ERR_DATA, whatever its format', async (t) => {
   const directory = t.testdir();
@@ -86,6 +59,27 @@ t.test('a spoilt data file is read or refused with ERR_DATA, whatever its format
       `${name}${extension}: ${counts.read} read, ${counts.refused} refused`,
     );
   }
+});
+
+t.test('a spoilt plain text is read line by line or refused with ERR_DATA', async (t) => {
+  const path = join(t.testdir(), 'fuzz.txt');
+  const random = new Random(3);
+  const counts = { read: 0, refused: 0 };
+  for (let round = 0; round < 500; round++) {
+    let bytes: Buffer = Buffer.from('it \'s a "charming" journey\r\n\nunflinchingly bleak é\tand more\nfine');
+    for (let times = random.below(3); times >= 0; times--) bytes = mutate(bytes, random);
+    writeFileSync(path, bytes);
+    try {
+      for await (const { text } of readUnlabelled(path, findTask('classification'))) {
+        if (typeof text !== 'string' || text.includes('\n')) t.fail(`round ${round}: no line`);
+      }
+      counts.read++;
+    } catch (error) {
+      if (!(error instanceof EspalierError) || error.code !== 'ERR_DATA') t.fail(`round ${round}: ${error}`);
+      counts.refused++;
+    }
+  }
+  t.ok(counts.read > 10 && counts.refused > 10, `${counts.read} read, ${counts.refused} refused`);
 });
 
 /** A sentence with its label, or a question with answers that stand in its context. */
