@@ -78,7 +78,7 @@ export async function examplesFrom(
   task: Task,
   { columns, format }: Pick<DataOptions, 'columns' | 'format'>,
 ): Promise<readonly Example[]> {
-  return typeof source === 'string' ? readExamples(source, task, columns, format) : source;
+  return typeof source === 'string' ? readExamples(source, task, columns, { format }) : source;
 }
 
 /** The longest input that both the task and the model's positions allow. */

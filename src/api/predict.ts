@@ -38,9 +38,9 @@ const plainTasks: Record<Task['kind'], string> = {
   span: 'squad',
 };
 
-/** Predicting needs no task to be named; where one is, it has better label names, a length and columns. Throws ERR_TASK. */
+/** Predicting needs no task to be named; where one is, it has better label names, columns and a length. Throws ERR_TASK. */
 export function predictionTask(checkpoint: CheckpointDescription, name: string | undefined): Task {
-  const named = namedTask(checkpoint.config);
-  const known = named !== undefined && taskNames.includes(named) ? named : plainTasks[checkpoint.problem];
-  return resolveTask(checkpoint, name ?? known);
+  const named = name ?? namedTask(checkpoint.config);
+  const known = name !== undefined || (named !== undefined && taskNames.includes(named));
+  return resolveTask(checkpoint, known ? named : plainTasks[checkpoint.problem]);
 }

@@ -30,7 +30,7 @@ export interface CheckpointDescription {
   spec: ModelSpec;
   /** What every layer has where nothing is pruned. */
   fullLayer: LayerShape;
-  /** Role -> tensor name, as transformers calls it today. */
+  /** Role -> tensor name as transformers writes it today, whatever it is in the files. */
   tensorNames: Map<string, string>;
   /** Of the weights; f32 where several are mixed. */
   dtype: DType;
@@ -60,12 +60,13 @@ export async function readCheckpoint(directory: string, options: { signal?: Abor
   const [fullLayer] = family.readEncoder({ ...config, espalier: undefined }).layers as [LayerShape];
   const files = await WeightFiles.open(directory);
   try {
-    const tensorNames = matchTensors(directory, family, spec, files.tensors);
+    const stored = matchTensors(directory, family, spec, files.tensors);
     const weights = new Map<string, TensorData>();
-    for (const [role, name] of tensorNames) {
+    for (const [role, tensor] of stored) {
       throwIfAborted(options.signal);
-      weights.set(role, await readWeight(files.tensors.get(name) as StoredTensor));
+      weights.set(role, await readWeight(tensor));
     }
+    const tensorNames = new Map([...stored.keys()].map((role) => [role, tensorName(family, head, role, true)]));
     return {
       directory,
       config,
@@ -109,13 +110,13 @@ function findHead(config: Record<string, unknown>, { architectures }: Family): H
   return architecture === architectures.span ? 'span' : 'sequence';
 }
 
-/** Role -> stored name, every shape as the spec says, no weight missing and none left over. */
+/** Role -> tensor, every shape as the spec says, no weight missing and none left over. */
 function matchTensors(
   directory: string,
   family: Family,
   spec: ModelSpec,
   tensors: ReadonlyMap<string, StoredTensor>,
-): Map<string, string> {
+): Map<string, StoredTensor> {
   const fail = (reason: string) =>
     new EspalierError('ERR_CHECKPOINT', `${directory}: ${reason} (do config.json and the weights belong together?)`);
   const prefixed = [...tensors.keys()].some((name) => name.startsWith(family.prefix));
@@ -128,14 +129,14 @@ function matchTensors(
   const known = new Set([...names.values(), ...unused]);
   const unknown = [...tensors.keys()].filter((name) => !known.has(name));
   if (unknown.length > 0) throw fail(`the weights have the unknown ${quoteSome(unknown)}`);
-  for (const [role, name] of names) {
-    const found = (tensors.get(name) as StoredTensor).shape;
+  const stored = new Map([...names].map(([role, name]) => [role, tensors.get(name) as StoredTensor]));
+  for (const [role, { name, shape }] of stored) {
     const expected = shapes.get(role) as number[];
-    if (found.join() !== expected.join()) {
-      throw fail(`tensor ${quote(name)} has the shape ${quote(found)}, config.json says ${quote(expected)}`);
+    if (shape.join() !== expected.join()) {
+      throw fail(`tensor ${quote(name)} has the shape ${quote(shape)}, config.json says ${quote(expected)}`);
     }
   }
-  return names;
+  return stored;
 }
 
 async function readWeight({ dtype: stored, shape, file, name }: StoredTensor): Promise<TensorData> {

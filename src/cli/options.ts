@@ -34,7 +34,7 @@ export function integerOption(flags: string, description: string, minimum: numbe
   return checkedOption(flags, description, range, integer(minimum, maximum));
 }
 
-export function choiceOption(flags: string, description: string, choices: [string, ...string[]]): Option {
+export function choiceOption(flags: string, description: string, choices: readonly [string, ...string[]]): Option {
   const listed = choices.join(', ');
   return checkedOption(flags, `${description}: ${listed}`, listed, v.picklist(choices));
 }

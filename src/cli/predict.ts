@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { predictionTask } from '../api/predict.js';
 import { checkOutputFile, writeOutputFile } from '../checkpoint/output-file.js';
-import { type Example, readUnlabelled } from '../data/examples.js';
+import { type Example, streamExamples } from '../data/examples.js';
 import { splitPair } from '../data/plain-text.js';
 import { standardInput } from '../data/text.js';
 import { loadModel, type Prediction, predict } from '../index.js';
@@ -13,6 +13,7 @@ import {
   addMaxLengthOption,
   addOutputOptions,
   addTextOptions,
+  columnsOf,
   type DataFlags,
   type DeviceFlags,
 } from './options.js';
@@ -89,11 +90,11 @@ function checkSources(texts: string[], { input, question, context }: PredictFlag
 }
 
 function inputsOf(texts: string[], task: Task, flags: PredictFlags): AsyncGenerator<Example> {
-  const { input, question, context, textColumn, pairColumn, format } = flags;
+  const { input, question, context } = flags;
   if (question !== undefined && context !== undefined) return given([{ text: question, pair: context }]);
   if (texts.length > 0) return given(texts.map(splitPair));
-  const columns = { text: textColumn, pair: pairColumn };
-  return readUnlabelled(input ?? standardInput, task, columns, format ?? (input === undefined ? 'txt' : undefined));
+  const format = flags.format ?? (input === undefined ? 'txt' : undefined);
+  return streamExamples(input ?? standardInput, task, columnsOf(flags), { format, labels: false });
 }
 
 async function* given(examples: Example[]): AsyncGenerator<Example> {

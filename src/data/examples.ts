@@ -24,42 +24,53 @@ export interface GoldAnswer {
   start: number;
 }
 
+/** How a file is read beside the task's own way. */
+export interface ReadOptions {
+  /** By default what the file's name ends in. */
+  format?: DataFormat | undefined;
+  /** Without labels the file's are not looked at and need not be there. */
+  labels?: boolean;
+}
+
 /**
- * Reads a labelled file; `columns` replaces some of the task's own, `format` what its extension says. Throws ERR_DATA
- * naming file, line and what is allowed.
+ * Reads a data file; `columns` replaces some of the task's own. Throws ERR_DATA naming file, line and what is allowed.
  */
 export async function readExamples(
   file: string,
   task: Task,
   columns: Partial<Columns> = {},
-  format: DataFormat = formatOf(file),
+  options: ReadOptions = {},
 ): Promise<Example[]> {
-  const chosen = chooseColumns(task.columns, columns);
   const examples: Example[] = [];
-  for await (const row of readRows(file, format, task.quirks)) {
-    if (task.undecided !== undefined && row.values[chosen.label] === task.undecided) continue;
-    const example = readTexts(file, row, chosen, format);
-    examples.push({ ...example, label: readLabel(file, row, chosen.label, task, example) });
-  }
+  for await (const example of streamExamples(file, task, columns, options)) examples.push(example);
   if (examples.length === 0) throw new EspalierError('ERR_DATA', `${file} has no examples (give a file with some)`);
   return examples;
 }
 
-/** The texts of a file as they come, labelled or not. Throws ERR_DATA. */
-export async function* readUnlabelled(
+/** The same as they come: a large file need not be in memory. */
+export async function* streamExamples(
   file: string,
-  task: Pick<Task, 'columns' | 'quirks'>,
-  columns: Partial<Columns> = {},
-  format: DataFormat = formatOf(file),
+  task: Task,
+  columns: Partial<Columns>,
+  { format = formatOf(file), labels = true }: ReadOptions,
 ): AsyncGenerator<Example> {
-  const chosen = chooseColumns(task.columns, columns);
-  for await (const row of readRows(file, format, task.quirks)) yield readTexts(file, row, chosen, format);
-}
-
-/** The task's columns with those that have another name in a file. */
-function chooseColumns(columns: Columns, others: Partial<Columns>): Columns {
-  const given = Object.entries(others).filter(([, name]) => name !== undefined);
-  return { ...columns, ...Object.fromEntries(given) };
+  const text = columns.text ?? task.columns.text;
+  const pair = columns.pair ?? task.columns.pair;
+  const label = columns.label ?? task.columns.label;
+  const { id } = task.columns;
+  for await (const row of readRows(file, format, task.quirks)) {
+    if (labels && task.undecided !== undefined && row.values[label] === task.undecided) continue;
+    // Lines of plain text are split already; they have no columns to choose from.
+    const example =
+      format === 'txt'
+        ? (row.values as unknown as Example)
+        : {
+            ...readId(file, row, id),
+            text: readText(file, row, text, '--text-column'),
+            ...(pair === undefined ? {} : { pair: readText(file, row, pair, '--pair-column') }),
+          };
+    yield labels ? { ...example, label: readLabel(file, row, label, task, example) } : example;
+  }
 }
 
 /** The examples' labels. Throws ERR_DATA where one is missing or none of the task's. */
@@ -67,27 +78,16 @@ export function labelsOf(examples: readonly Example[], task: Task): Label[] {
   return examples.map((example, index) => {
     const { label } = example;
     if (label !== undefined && task.isLabel(label, example)) return label;
-    const shown = typeof label === 'object' ? quote(label) : label;
     throw new EspalierError(
       'ERR_DATA',
-      `example ${index + 1} has the label ${shown} (task ${task.name} needs ${task.allowedLabels})`,
+      `example ${index + 1} has the label ${typeof label === 'object' ? quote(label) : label} (task ${task.name} needs ${task.allowedLabels})`,
     );
   });
 }
 
-/** Lines of plain text are split already; they have no columns to choose from. */
-function readTexts(file: string, row: Row, { id, text, pair }: Columns, format: DataFormat): Example {
-  if (format === 'txt') return row.values as unknown as Example;
-  return {
-    ...(id === undefined ? {} : readId(file, row, id)),
-    text: readText(file, row, text, '--text-column'),
-    ...(pair === undefined ? {} : { pair: readText(file, row, pair, '--pair-column') }),
-  };
-}
-
-/** Only files of predictions name it, so it may be missing. */
-function readId(file: string, row: Row, column: string): { id?: string } {
-  const value = row.values[column];
+/** Only predictions need one, so it may be missing. */
+function readId(file: string, row: Row, column: string | undefined): { id?: string } {
+  const value = column === undefined ? undefined : row.values[column];
   if (value === undefined) return {};
   if (typeof value === 'string' || typeof value === 'number') return { id: String(value) };
   throw badData(file, row.where, `column ${quote(column)} holds ${quote(value)}, no name`);
@@ -101,7 +101,7 @@ function readText(file: string, row: Row, column: string, option: string): strin
 
 function readLabel(file: string, row: Row, column: string, task: Task, example: Example): Label {
   const value = readValue(file, row, column, '--label-column');
-  const label = task.readLabel(value, example.pair);
+  const label = task.readLabel(typeof value === 'boolean' ? Number(value) : value, example.pair);
   if (label !== undefined && task.isLabel(label, example)) return label;
   throw badData(file, row.where, `label ${quote(value)} is unknown (task ${task.name} allows ${task.allowedLabels})`);
 }

@@ -16,26 +16,22 @@ export interface Row {
   values: Record<string, unknown>;
 }
 
-const readers = {
+export const dataFormats = ['tsv', 'csv', 'jsonl', 'json', 'parquet', 'txt'] as const;
+
+export type DataFormat = (typeof dataFormats)[number];
+
+const readers: Record<DataFormat, (file: string, quirks?: TsvQuirks) => AsyncIterable<Row>> = {
   tsv: readTsv,
   csv: readCsv,
   jsonl: readJsonLines,
   json: readJson,
-  parquet: readParquet,
+  parquet: (file) => readParquet(file),
   txt: readPlainText,
 };
 
-export type DataFormat = keyof typeof readers;
-
-export const dataFormats = Object.keys(readers) as [DataFormat, ...DataFormat[]];
-
 /** The rows of a data file, or of standard input where it is called '-'. Throws ERR_DATA. */
-export function readRows(
-  file: string,
-  format: DataFormat = formatOf(file),
-  quirks: TsvQuirks = {},
-): AsyncIterable<Row> {
-  return format === 'tsv' ? readTsv(file, quirks) : readers[format](file);
+export function readRows(file: string, format: DataFormat = formatOf(file), quirks?: TsvQuirks): AsyncIterable<Row> {
+  return readers[format](file, quirks);
 }
 
 /** Told by the extension, never guessed from what is inside. Throws ERR_DATA. */

@@ -16,8 +16,6 @@ export function submissionLines(predictions: readonly (string | number)[]): stri
   return ['index\tprediction', ...predictions.map((prediction, index) => `${index}\t${prediction}`), ''].join('\n');
 }
 
-/** A data file's label as text, false and true as 0 and 1; empty for what cannot be one. */
-export function labelText(value: unknown): string {
-  if (typeof value === 'boolean') return String(Number(value));
-  return typeof value === 'string' || typeof value === 'number' ? String(value).trim() : '';
-}
+/** A data file's label as text; empty for what cannot be one. */
+export const labelText = (value: unknown): string =>
+  typeof value === 'string' || typeof value === 'number' ? String(value).trim() : '';

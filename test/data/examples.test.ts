@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { type Example, labelsOf, readExamples, readUnlabelled } from '../../src/data/examples.js';
+import { labelsOf, readExamples } from '../../src/data/examples.js';
 import { findTask } from '../../src/tasks/task.js';
 import { hasShared, sharedPath } from '../support/paths.js';
 
@@ -17,12 +17,6 @@ function file(extension: string, content: string | Buffer): string {
 const sst2 = findTask('sst2');
 const mrpc = findTask('mrpc');
 const own = findTask('classification');
-
-async function unlabelled(path: string, task: string): Promise<Example[]> {
-  const examples: Example[] = [];
-  for await (const example of readUnlabelled(path, findTask(task))) examples.push(example);
-  return examples;
-}
 
 t.test('TSV: quotation marks mean themselves, columns in any order', async (t) => {
   const path = file('.tsv', 'Quality\t#1 ID\t#1 String\t#2 String\n1\t7\t"Yes, he said.\tShe "agreed".\n0\t8\t\té ü\n');
@@ -124,9 +118,9 @@ t.test('without labels their column is not looked at', async (t) => {
     { text: 'a', pair: 'b' },
     { text: 'c', pair: 'd' },
   ];
-  t.same(await unlabelled(path, 'mnli'), expected);
+  t.same(await readExamples(path, findTask('mnli'), {}, { labels: false }), expected);
   const labelled = file('.csv', 'sentence1,sentence2,gold_label\na,b,-\nc,d,perhaps\n');
-  t.same(await unlabelled(labelled, 'mnli'), expected);
+  t.same(await readExamples(labelled, findTask('mnli'), {}, { labels: false }), expected);
 });
 
 t.test('CoLA: files with a header and official ones without', async (t) => {
@@ -137,7 +131,7 @@ t.test('CoLA: files with a header and official ones without', async (t) => {
     { text: 'The label annotation source.', label: 0 },
   ]);
   const test = file('.tsv', 'index\tsentence\n0\tOne more.\n');
-  t.same(await unlabelled(test, 'cola'), [{ text: 'One more.' }]);
+  t.same(await readExamples(test, cola, {}, { labels: false }), [{ text: 'One more.' }]);
   const own = file('.tsv', 'label\tsentence\n1\tOne more.\n');
   t.same(await readExamples(own, cola), [{ text: 'One more.', label: 1 }]);
 });

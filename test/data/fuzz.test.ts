@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { type Example, readExamples, readUnlabelled } from '../../src/data/examples.js';
+import { type Example, readExamples, streamExamples } from '../../src/data/examples.js';
 import { Random } from '../../src/data/random.js';
 import { EspalierError } from '../../src/native/errors.js';
 import { findTask } from '../../src/tasks/task.js';
@@ -25,11 +25,7 @@ const sound = [
     '.json',
     `{"data": [{"title": "A house on a hill that nobody asked about", "paragraphs": [{"context": "It was built in 1912. And what else would you like to know of the old house, or of those who lived in it?", "qas": [{"id": "a", "question": "When?", "answers": ${answers}}, {"id": 2, "question": "Who?", "answers": []}]}]}]}`,
   ],
-  [
-    'squad',
-    '.jsonl',
-    `{"id": "a", "question": "When é?", "context": "😀 1912. And what else would you like to know?", "answers": ${flat}}`,
-  ],
+  ['squad', '.jsonl', `{"id": "a", "question": "When é?", "context": "😀 1912.", "answers": ${flat}}`],
 ] as const;
 
 t.test('a spoilt data file is read or refused with ERR_DATA, whatever its format', async (t) => {
@@ -54,32 +50,8 @@ t.test('a spoilt data file is read or refused with ERR_DATA, whatever its format
         counts.refused++;
       }
     }
-    t.ok(
-      counts.read > 10 && counts.refused > 10,
-      `${name}${extension}: ${counts.read} read, ${counts.refused} refused`,
-    );
+    t.ok(counts.read > 4 && counts.refused > 10, `${name}${extension}: ${counts.read} read, ${counts.refused} refused`);
   }
-});
-
-t.test('a spoilt plain text is read line by line or refused with ERR_DATA', async (t) => {
-  const path = join(t.testdir(), 'fuzz.txt');
-  const random = new Random(3);
-  const counts = { read: 0, refused: 0 };
-  for (let round = 0; round < 500; round++) {
-    let bytes: Buffer = Buffer.from('it \'s a "charming" journey\r\n\nunflinchingly bleak é\tand more\nfine');
-    for (let times = random.below(3); times >= 0; times--) bytes = mutate(bytes, random);
-    writeFileSync(path, bytes);
-    try {
-      for await (const { text } of readUnlabelled(path, findTask('classification'))) {
-        if (typeof text !== 'string' || text.includes('\n')) t.fail(`round ${round}: no line`);
-      }
-      counts.read++;
-    } catch (error) {
-      if (!(error instanceof EspalierError) || error.code !== 'ERR_DATA') t.fail(`round ${round}: ${error}`);
-      counts.refused++;
-    }
-  }
-  t.ok(counts.read > 10 && counts.refused > 10, `${counts.read} read, ${counts.refused} refused`);
 });
 
 /** A sentence with its label, or a question with answers that stand in its context. */
@@ -91,3 +63,24 @@ function isExample({ text, pair, label }: Example): boolean {
     false
   );
 }
+
+t.test('a spoilt plain text is read line by line or refused with ERR_DATA', async (t) => {
+  const path = join(t.testdir(), 'fuzz.txt');
+  const random = new Random(3);
+  const counts = { read: 0, refused: 0 };
+  for (let round = 0; round < 500; round++) {
+    let bytes: Buffer = Buffer.from('it \'s a "charming" journey\r\n\nunflinchingly bleak é\tand more\nfine');
+    for (let times = random.below(3); times >= 0; times--) bytes = mutate(bytes, random);
+    writeFileSync(path, bytes);
+    try {
+      for await (const { text } of streamExamples(path, findTask('sst2'), {}, { labels: false })) {
+        if (typeof text !== 'string' || text.includes('\n')) t.fail(`round ${round}: no line`);
+      }
+      counts.read++;
+    } catch (error) {
+      if (!(error instanceof EspalierError) || error.code !== 'ERR_DATA') t.fail(`round ${round}: ${error}`);
+      counts.refused++;
+    }
+  }
+  t.ok(counts.read > 10 && counts.refused > 10, `${counts.read} read, ${counts.refused} refused`);
+});

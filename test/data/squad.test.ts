@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { readExamples, readUnlabelled } from '../../src/data/examples.js';
+import { readExamples } from '../../src/data/examples.js';
 import { findTask } from '../../src/tasks/task.js';
 import { hasShared, sharedPath } from '../support/paths.js';
 
@@ -68,7 +68,7 @@ t.test('answer_start counts characters that take two code units as one', async (
 
 t.test('questions to predict need no answers, and none need ids', async (t) => {
   const path = file('test.jsonl', { question: 'When?', context });
-  for await (const example of readUnlabelled(path, squad)) t.same(example, { text: 'When?', pair: context });
+  t.same(await readExamples(path, squad, {}, { labels: false }), [{ text: 'When?', pair: context }]);
 });
 
 t.test('columns of one’s own', async (t) => {
