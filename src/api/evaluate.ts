@@ -125,7 +125,7 @@ export class EvaluationBatches {
       const logits = await model.forward(batch.packed, { signal });
       milliseconds += performance.now() - start;
       tokens += batch.packed.ids.length;
-      predictions.push(...batch.predictions(logits));
+      for (const prediction of batch.predictions(logits)) predictions.push(prediction);
       onProgress?.({ stage, done: predictions.length, total: examples });
     }
     const seconds = milliseconds / 1000;

@@ -33,7 +33,7 @@ export async function drawCalibration(
   // The example and the place in it of every sequence, which is made when it is drawn.
   const places: [example: number, sequence: number][] = [];
   for (const [index, example] of examples.entries()) {
-    const count = task.sequences(example, tokenizer, maxLength);
+    const count = task.countSequences(example, tokenizer, maxLength);
     for (let sequence = 0; sequence < count; sequence++) places.push([index, sequence]);
     if (index % examplesInOneTurn === 0) {
       throwIfAborted(signal);

@@ -4,7 +4,7 @@ import type { Encoding, Tokenizer } from '../tokenizer/tokenizer.js';
 /** The part of a Task that all those share whose examples are one sequence with one label. */
 export const oneSequence = {
   miniBatch: 32,
-  sequences: (): number => 1,
+  countSequences: (): number => 1,
   encode: ({ text, pair }: Example, tokenizer: Tokenizer, maxLength: number): Encoding[] => [
     tokenizer.encode(text, pair, { maxLength }),
   ],

@@ -68,7 +68,7 @@ export function questionTask(
       (unanswerable || label.length > 0) &&
       label.every((gold) => !!gold?.text && Number.isInteger(gold.start) && pair.startsWith(gold.text, gold.start)),
     allowedLabels: `${unanswerable ? 'a' : 'a filled'} list of {text, answer_start} that stand there in the context`,
-    sequences: (example, tokenizer, maxLength) => encode(example, tokenizer, maxLength).length,
+    countSequences: (example, tokenizer, maxLength) => encode(example, tokenizer, maxLength).length,
     encode,
     targets: ([gold], window) => tokensOf(gold && { start: gold.start, end: gold.start + gold.text.length }, window),
     predict: (windows, logits, { pair = '' }) => {

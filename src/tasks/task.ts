@@ -55,7 +55,7 @@ export interface Task<L extends Label = Label, P extends Prediction = Prediction
   allowedLabels: string;
 
   /** How many sequences `encode` makes of an example, at less cost where it is always one. */
-  sequences(example: Example, tokenizer: Tokenizer, maxLength: number): number;
+  countSequences(example: Example, tokenizer: Tokenizer, maxLength: number): number;
   encode(example: Example, tokenizer: Tokenizer, maxLength: number): Encoding[];
   /** What the loss compares a sequence with: one number, or the first and the last token of the answer. */
   targets(label: L, sequence: Encoding): number[];

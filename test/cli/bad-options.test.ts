@@ -65,7 +65,27 @@ const cases: [string[], number, string, string][] = [
     'ERR_OPTION',
     "--format cannot be 'xml' (give tsv, csv, jsonl, json, parquet, txt)",
   ],
-  [['predict', sentimentMini, 'Fine.', '--input', 'a.txt'], 2, 'ERR_OPTION', '--input cannot be given beside texts'],
+  [
+    ['predict', sentimentMini, 'Fine.', '--input', 'a.txt'],
+    2,
+    'ERR_OPTION',
+    'texts, --input and --question exclude each other (give one of them)',
+  ],
+  [['predict', sentimentMini, '--question', 'a'], 2, 'ERR_OPTION', '--question and --context go together (give both)'],
+  [['predict', sentimentMini, '--context', 'a'], 2, 'ERR_OPTION', '--question and --context go together (give both)'],
+  [
+    ['predict', sentimentMini, '--question', 'a', '--context', 'b', 'c'],
+    2,
+    'ERR_OPTION',
+    'texts, --input and --question exclude each other (give one of them)',
+  ],
+  [
+    [...evaluate, '--task', 'squad'],
+    2,
+    'ERR_TASK',
+    'task squad needs a model for question answering and the checkpoint',
+  ],
+  [[...evaluate, '--predictions', 'demo'], 1, 'ERR_OUTPUT', 'demo is no regular file'],
   [['inspect', 'absent'], 1, 'ERR_CHECKPOINT', 'absent'],
   [
     ['prune', sentimentMini, '--task', 'sst2', '--train', train, '--keep', '0.5', '--output', 'demo'],

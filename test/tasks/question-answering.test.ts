@@ -20,7 +20,7 @@ t.test('windows and the tokens of their answers are those of transformers', asyn
       ids,
       `${question} in windows of ${maxLength}`,
     );
-    t.equal(squad2.sequences(example, tokenizer, maxLength), ids.length);
+    t.equal(squad2.countSequences(example, tokenizer, maxLength), ids.length);
     t.strictSame(
       encodings.map((encoding) => squad2.targets(golds, encoding)),
       labels,
