@@ -30,7 +30,7 @@ const freeSize = 1 << 28;
 const maxExpansion = 100;
 
 /**
- * Bounds of what is in memory at a time: with these a hostile file takes 2 GB at worst, less than the thread may have. V8
+ * Bounds of what is in memory at a time: with these a hostile file takes 3 GB at worst, less than the thread may have. V8
  * ends the process, not the thread, when a thread runs out of memory at a bad moment.
  */
 const maxMetadataBytes = 8 << 20;
@@ -140,20 +140,24 @@ async function checkPages(file: AsyncBuffer, chunk: ColumnMetaData, rows: number
   let values = 0;
   while (reader.offset < pages.byteLength - 1) {
     const header = parquetHeader(reader);
-    const { compressed_page_size: size, uncompressed_page_size: bytes, data_page_header_v2: v2 } = header;
-    const data = v2 ?? header.data_page_header;
-    const entries = header.dictionary_page_header?.num_values ?? 0;
+    const { type, compressed_page_size: size, uncompressed_page_size: bytes } = header;
+    const v2 = type === 'DATA_PAGE_V2' ? header.data_page_header_v2 : undefined;
+    const data = type === 'DATA_PAGE' ? header.data_page_header : v2;
+    const entries = type === 'DICTIONARY_PAGE' ? header.dictionary_page_header?.num_values : 0;
+    const counts = [size, bytes, data?.num_values ?? 0, v2?.num_nulls ?? 0, entries ?? 0];
     reader.offset += size;
     unpacked += bytes;
     values += data?.num_values ?? 0;
-    const counts = [size, bytes, data?.num_values ?? 0, v2?.num_nulls ?? 0, entries];
-    const fits = entries <= rows && values <= rows && (v2?.num_nulls ?? 0) <= rows && reader.offset <= pages.byteLength;
-    if (!fits || counts.some((count) => !(count >= 0))) throw new Error('a page does not fit its row group');
+    if (values > rows || reader.offset > pages.byteLength || !counts.every(isCount)) {
+      throw new Error('a page does not fit its row group');
+    }
     // Each value may repeat all of the one before: a few bytes could stand for any amount of memory.
     if (data?.encoding === 'DELTA_BYTE_ARRAY') throw new Error('the encoding DELTA_BYTE_ARRAY is not supported');
   }
   return unpacked;
 }
+
+const isCount = (value: number) => value >= 0 && value <= maxGroupBytes;
 
 /** Values of the decoder's richer types are texts here: what it makes of hostile ones may take any amount of memory. */
 const parsers = {

@@ -18,7 +18,7 @@ const heapMegabytes = 4096;
  */
 export async function* readParquet(
   file: string,
-  { seconds = 120, signal }: { seconds?: number; signal?: AbortSignal | undefined } = {},
+  { seconds = 600, signal }: { seconds?: number; signal?: AbortSignal | undefined } = {},
 ): AsyncGenerator<Row> {
   if (!(await isRegularFile(file))) {
     throw new EspalierError('ERR_DATA', `${file} is no regular file, which parquet needs (write it to one first)`);
