@@ -67,7 +67,7 @@ export function questionTask(
       isAnswers(label) &&
       (unanswerable || label.length > 0) &&
       label.every((gold) => !!gold?.text && Number.isInteger(gold.start) && pair.startsWith(gold.text, gold.start)),
-    allowedLabels: `${unanswerable ? 'a' : 'a filled'} list of {text, answer_start} that stand there in the context`,
+    allowedLabels: `${unanswerable ? 'none or more' : 'one or more'} answers that stand in the context where they start`,
     countSequences: (example, tokenizer, maxLength) => encode(example, tokenizer, maxLength).length,
     encode,
     targets: ([gold], window) => tokensOf(gold && { start: gold.start, end: gold.start + gold.text.length }, window),

@@ -87,7 +87,7 @@ t.test('what does not go together is refused', async (t) => {
   await t.rejects(predict(model, ['who?']), { code: 'ERR_DATA', message: /"who\?" has no context/ });
   await t.rejects(evaluate(model, { task: 'squad', examples: [{ text: 'who?', pair: 'two', label: 1 }] }), {
     code: 'ERR_DATA',
-    message: /example 1 has the label 1 \(task squad needs a filled list/,
+    message: /example 1 has the label 1 \(task squad needs one or more answers/,
   });
   const long = [{ text: 'who '.repeat(30), pair: 'two', label: [{ text: 'two', start: 0 }] }];
   await t.rejects(evaluate(model, { task: 'squad', examples: long }), {

@@ -256,14 +256,14 @@ const bad: BadData[] = [
     name: 'a.json',
     content: squad({ id: 1, question: 'a', answers }),
     task: 'squad',
-    message: 'is unknown (task squad allows a filled list of {text, answer_start} that stand there in the context)',
+    message: 'is unknown (task squad allows one or more answers that stand in the context where they start)',
   })),
   {
     what: 'SQuAD 2.0 with an answer in another place',
     name: 'a.jsonl',
     content: '{"question": "a", "context": "is old", "answers": [{"text": "old", "answer_start": 0}]}',
     task: 'squad_v2',
-    message: 'line 1: label [{"text":"old","answer_start":0}] is unknown (task squad_v2 allows a list of',
+    message: 'line 1: label [{"text":"old","answer_start":0}] is unknown (task squad_v2 allows none or more answers',
   },
   {
     what: 'an id in a list',
