@@ -18,8 +18,12 @@ constexpr int kTileVectors = 2;
 constexpr int kTileRows = Vec::kRegisters == 32 ? 14 : 6;
 constexpr int kTileCols = kTileVectors * Vec::kWidth;
 constexpr int kTileSize = kTileRows * kTileCols;
-/// A panel of b takes half to two thirds of a first-level cache.
-constexpr int kDepth = Vec::kRegisters == 32 ? 256 : 384;
+/// With many registers a row of b serves enough multiply-adds to come from the second-level cache in time: depth then
+/// saves passes over the unfinished tiles. Otherwise a panel of b takes two thirds of a first-level cache. An odd number
+/// of cache lines spreads the rows of a over all sets of a cache.
+constexpr int kDepth = Vec::kRegisters == 32 ? 784 : 400;
+/// The rows of a panel of a are streams of their own; the processor's prefetching keeps up with a few only.
+constexpr bool kPrefetchesA = kTileRows > 8;
 
 inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -36,6 +40,8 @@ struct TileOperands {
   int64_t depth;
   const float* a;
   const float* b;
+  const float* nextA;  // the panel that follows a
+  int64_t nextStep;    // how much of it to fetch with each k
 };
 
 /// tile (+)= a b: the sum over this block of k in registers, one multiply-add a k, then added to what the tile holds.
@@ -45,6 +51,7 @@ void multiplyTile(const TileOperands& operands, bool accumulate, float* tile) {
   constexpr int kDepthStep = kLayout == PanelLayout::byRow ? 1 : kTileRows;
   const float* a = operands.a;
   const float* b = operands.b;
+  const float* nextA = operands.nextA;
   Vec sums[kRows][kTileVectors];
 #pragma GCC unroll 16
   for (int row = 0; row < kRows; ++row) {
@@ -61,6 +68,10 @@ void multiplyTile(const TileOperands& operands, bool accumulate, float* tile) {
       const Vec left = broadcastOnce(a[row * kRowStep]);
 #pragma GCC unroll 4
       for (int v = 0; v < kTileVectors; ++v) sums[row][v] = fma(left, right[v], sums[row][v]);
+    }
+    if constexpr (kPrefetchesA) {
+      __builtin_prefetch(nextA, 0, 2);  // as far as the second-level cache
+      nextA += operands.nextStep;
     }
     a += kDepthStep;
     b += kTileCols;
@@ -146,8 +157,11 @@ void multiplyPanel(const PanelProduct& product) {
   alignas(64) float chunk[kTileSize];
   const PanelEpilogue* epilogue = product.epilogue;
   const int64_t panelSize = kTileRows * (kLayout == PanelLayout::byRow ? kDepth : product.depth);
-  TileOperands operands{product.depth, product.a, product.b};
-  for (int64_t row = 0; row < product.rows; row += kTileRows, operands.a += panelSize) {
+  const int64_t nextStep = panelSize / (product.depth == 0 ? 1 : product.depth);
+  TileOperands operands{product.depth, product.a, product.b, product.a, nextStep};
+  for (int64_t row = 0; row < product.rows; row += kTileRows, operands.a = operands.nextA) {
+    // The next product begins with the first panel again.
+    operands.nextA = row + kTileRows < product.rows ? operands.a + panelSize : product.a;
     const int64_t rows = smaller(kTileRows, product.rows - row);
     const int64_t place = row * kTileCols;
     if (product.sums != nullptr) {

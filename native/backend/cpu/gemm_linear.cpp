@@ -79,7 +79,7 @@ class Linear {
  private:
   int64_t mostRows() const {
     const int64_t packable = kMostPacked / std::max<int64_t>(1, weight_.inputs);
-    return std::clamp<int64_t>(packable, kernels_.rows, cachedRows(kernels_));
+    return std::clamp<int64_t>(packable, kernels_.rows, cachedRows(kernels_, kernels_.depth));
   }
 
   /// Panels of rows, byRow, of one block of k after another.
