@@ -39,25 +39,42 @@ inline Vec broadcastOnce(float value) {
 struct TileOperands {
   int64_t depth;
   const float* a;
+  int64_t aStride;  // of the rows of a, where they are laid out byRow
   const float* b;
   const float* nextA;  // the panel that follows a
   int64_t nextStep;    // how much of it to fetch with each k
 };
 
+/// The rows of a panel of a. Three rows share a pointer: more pointers would not fit the registers.
+template <PanelLayout kLayout, int kRows>
+class PanelRows {
+ public:
+  PanelRows(const float* first, int64_t stride) : stride_(kLayout == PanelLayout::byRow ? stride : 1) {
+    for (int i = 0; i < kPointers; ++i) rows_[i] = first + 3 * i * stride_;
+  }
+  float operator[](int row) const { return rows_[row / 3][row % 3 * stride_]; }
+  void nextK() {
+    for (int i = 0; i < kPointers; ++i) rows_[i] += kLayout == PanelLayout::byRow ? 1 : kTileRows;
+  }
+
+ private:
+  static constexpr int kPointers = (kRows + 2) / 3;
+  const float* rows_[kPointers];
+  const int64_t stride_;
+};
+
 /// tile (+)= a b: the sum over this block of k in registers, one multiply-add a k, then added to what the tile holds.
 template <PanelLayout kLayout, int kRows>
 void multiplyTile(const TileOperands& operands, bool accumulate, float* tile) {
-  constexpr int kRowStep = kLayout == PanelLayout::byRow ? kDepth : 1;
-  constexpr int kDepthStep = kLayout == PanelLayout::byRow ? 1 : kTileRows;
-  const float* a = operands.a;
+  PanelRows<kLayout, kRows> a(operands.a, operands.aStride);
   const float* b = operands.b;
-  const float* nextA = operands.nextA;
   Vec sums[kRows][kTileVectors];
 #pragma GCC unroll 16
   for (int row = 0; row < kRows; ++row) {
 #pragma GCC unroll 4
     for (int v = 0; v < kTileVectors; ++v) sums[row][v] = Vec::zero();
   }
+  const float* nextA = operands.nextA;
 #pragma GCC unroll 4
   for (int64_t k = 0; k < operands.depth; ++k) {
     Vec right[kTileVectors];
@@ -65,7 +82,7 @@ void multiplyTile(const TileOperands& operands, bool accumulate, float* tile) {
     for (int v = 0; v < kTileVectors; ++v) right[v] = Vec::load(b + v * Vec::kWidth);
 #pragma GCC unroll 16
     for (int row = 0; row < kRows; ++row) {
-      const Vec left = broadcastOnce(a[row * kRowStep]);
+      const Vec left = broadcastOnce(a[row]);
 #pragma GCC unroll 4
       for (int v = 0; v < kTileVectors; ++v) sums[row][v] = fma(left, right[v], sums[row][v]);
     }
@@ -73,7 +90,7 @@ void multiplyTile(const TileOperands& operands, bool accumulate, float* tile) {
       __builtin_prefetch(nextA, 0, 2);  // as far as the second-level cache
       nextA += operands.nextStep;
     }
-    a += kDepthStep;
+    a.nextK();
     b += kTileCols;
   }
 #pragma GCC unroll 16
@@ -156,9 +173,9 @@ template <PanelLayout kLayout>
 void multiplyPanel(const PanelProduct& product) {
   alignas(64) float chunk[kTileSize];
   const PanelEpilogue* epilogue = product.epilogue;
-  const int64_t panelSize = kTileRows * (kLayout == PanelLayout::byRow ? kDepth : product.depth);
+  const int64_t panelSize = kTileRows * (kLayout == PanelLayout::byRow ? product.aStride : product.depth);
   const int64_t nextStep = panelSize / (product.depth == 0 ? 1 : product.depth);
-  TileOperands operands{product.depth, product.a, product.b, product.a, nextStep};
+  TileOperands operands{product.depth, product.a, product.aStride, product.b, product.a, nextStep};
   for (int64_t row = 0; row < product.rows; row += kTileRows, operands.a = operands.nextA) {
     // The next product begins with the first panel again.
     operands.nextA = row + kTileRows < product.rows ? operands.a + panelSize : product.a;
