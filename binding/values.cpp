@@ -64,9 +64,12 @@ const char* spell(T meaning, const Word<T> (&words)[n]) {
 constexpr Word<DType> kDTypes[] = {{"f32", DType::f32}, {"f16", DType::f16}, {"bf16", DType::bf16}};
 constexpr Word<Activation> kActivations[] = {
     {"gelu", Activation::gelu}, {"gelu_new", Activation::geluTanh}, {"relu", Activation::relu}};
+constexpr Word<HeadKind> kHeads[] = {{"sequence", HeadKind::sequence}, {"span", HeadKind::span}};
+constexpr Word<Activation> kHeadActivations[] = {{"tanh", Activation::tanh}, {"relu", Activation::relu}};
 constexpr Word<Mode> kModes[] = {{"inference", Mode::inference}, {"gradients", Mode::gradients}};
 constexpr Word<Sublayer> kSublayers[] = {{"attention", Sublayer::attention}, {"ffn", Sublayer::ffn}};
-constexpr Word<LossKind> kLosses[] = {{"crossEntropy", LossKind::crossEntropy}, {"meanSquared", LossKind::meanSquared}};
+constexpr Word<LossKind> kLosses[] = {
+    {"crossEntropy", LossKind::crossEntropy}, {"meanSquared", LossKind::meanSquared}, {"span", LossKind::span}};
 
 }  // namespace
 
@@ -121,13 +124,16 @@ ModelSpec toSpec(const Napi::Value& value) {
   spec.tokenTypes = count(object, "tokenTypes", 0);
   spec.layerNormEpsilon = toNumber(object.Get("layerNormEpsilon"), "layerNormEpsilon");
   spec.activation = choose(object.Get("activation"), kActivations, "activation");
+  spec.head = choose(object.Get("head"), kHeads, "head");
+  spec.headActivation = choose(object.Get("headActivation"), kHeadActivations, "headActivation");
+  spec.positionPadding = count(object, "positionPadding", -1);
   spec.labels = count(object, "labels", 1);
   const Napi::Array layers = toArray(object.Get("layers"), "layers");
   for (uint32_t l = 0; l < layers.Length(); ++l) {
     const Napi::Object layer = toObject(layers.Get(l), "a layer");
     spec.layers.push_back({count(layer, "heads", 0), count(layer, "neurons", 0)});
   }
-  require(!spec.layers.empty(), "a model needs a layer");
+  checkSpec(spec);
   return spec;
 }
 
@@ -148,6 +154,9 @@ Napi::Value fromSpec(Napi::Env env, const ModelSpec& spec) {
     layers.Set(l, layer);
   }
   object.Set("layers", layers);
+  object.Set("head", spell(spec.head, kHeads));
+  object.Set("headActivation", spell(spec.headActivation, kHeadActivations));
+  object.Set("positionPadding", spec.positionPadding);
   object.Set("labels", spec.labels);
   return object;
 }
@@ -170,10 +179,10 @@ std::shared_ptr<Mask> toMask(const Napi::Value& value) {
 Labels toLabels(const Napi::Value& labels, const Napi::Value& loss) {
   Labels result;
   result.loss = choose(loss, kLosses, "loss");
-  if (result.loss == LossKind::crossEntropy) {
-    result.classes = toInt32s(labels, "labels");
-  } else {
+  if (result.loss == LossKind::meanSquared) {
     result.values = toFloats(labels, "labels");
+  } else {
+    result.classes = toInt32s(labels, "labels");
   }
   return result;
 }

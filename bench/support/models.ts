@@ -24,6 +24,9 @@ function encoderSpec(layers: number, hiddenSize: number, heads: number): ModelSp
     layerNormEpsilon: 1e-12,
     activation: 'gelu',
     layers: Array.from({ length: layers }, () => ({ heads, neurons: 4 * hiddenSize })),
+    head: 'sequence',
+    headActivation: 'tanh',
+    positionPadding: -1,
     labels: 2,
   };
 }

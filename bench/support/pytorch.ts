@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { bert } from '../../src/checkpoint/bert.js';
+import { tensorName } from '../../src/checkpoint/family.js';
 import { writeSafetensors } from '../../src/checkpoint/safetensors-writer.js';
 import { repoRoot } from '../../test/support/paths.js';
 import type { BenchModel } from './models.js';
@@ -36,11 +37,10 @@ export class PyTorch {
   async load({ spec, weights }: BenchModel): Promise<void> {
     const directory = await mkdtemp(join(tmpdir(), 'espalier-bench-'));
     try {
-      const name = (role: string) => (role.startsWith('classifier') ? '' : bert.prefix) + bert.tensorName(role);
-      const tensors = new Map([...weights].map(([role, tensor]) => [name(role), tensor]));
+      const tensors = new Map([...weights].map(([role, tensor]) => [tensorName(bert, spec.head, role, true), tensor]));
       await writeSafetensors(join(directory, 'model.safetensors'), tensors);
       const config = {
-        architectures: [bert.architecture],
+        architectures: [bert.architectures[spec.head]],
         model_type: bert.name,
         vocab_size: spec.vocabularySize,
         hidden_size: spec.hiddenSize,

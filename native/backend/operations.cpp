@@ -217,11 +217,16 @@ void Backend::subtract(const SubtractArgs& args) {
 void Backend::loss(const LossArgs& args) {
   const Arguments arguments("loss", dtype());
   const Matrix& logits = args.logits;
+  const bool span = args.kind == LossKind::span;
+  const int64_t sequences = span ? args.losses.rows : logits.rows;
   arguments.shape({"logits", logits}, logits.rows, logits.cols);
   arguments.require(args.kind != LossKind::meanSquared || logits.cols == 1, "meanSquared takes one logit a sequence");
+  arguments.require(!span || logits.cols == 2, "span takes two logits a token");
+  arguments.require(!span || sequences <= logits.rows, "span needs a token in every sequence");
+  arguments.require(!span || sequences == 0 || args.offsets, "offsets is missing");
   arguments.require(logits.cols > 0, "logits needs at least one column");
-  arguments.require(logits.rows == 0 || args.labels, "labels is missing");
-  arguments.shape({"losses", args.losses}, logits.rows, 1);
+  arguments.require(sequences == 0 || args.labels, "labels is missing");
+  arguments.shape({"losses", args.losses}, sequences, 1);
   arguments.shape({"dLogits", args.dLogits}, logits.rows, logits.cols);
   arguments.separate({"dLogits", args.dLogits}, {{"logits", logits}, {"losses", args.losses}});
   arguments.separate({"losses", args.losses}, {{"logits", logits}});

@@ -170,16 +170,20 @@ struct SubtractArgs {
   Matrix y;
 };
 
-enum class LossKind : int32_t { crossEntropy = 0, meanSquared = 1 };
+enum class LossKind : int32_t { crossEntropy = 0, meanSquared = 1, span = 2 };
 
-/// losses [sequences, 1] and the gradient of each sequence's own loss with respect to its logits. labels: int32 class
-/// indices for crossEntropy (validated by the caller), values in the backend's dtype for meanSquared (one logit).
+/// losses [sequences, 1] and the gradient of each sequence's own loss with respect to its logits.
+/// crossEntropy: logits [sequences, classes], labels int32 classes. meanSquared: logits [sequences, 1], labels values
+/// in the backend's dtype. span: logits [tokens, 2] by `offsets`, labels int32 [sequences, 2], start and end token
+/// counted inside the sequence; the loss is the mean of the cross entropies over the sequence's start and its end
+/// logits. Indices are validated by the caller.
 struct LossArgs {
   LossKind kind = LossKind::crossEntropy;
   Matrix logits;
   const void* labels = nullptr;
   Matrix losses;
   Matrix dLogits;
+  const int32_t* offsets = nullptr;  // of span
 };
 
 }  // namespace espalier

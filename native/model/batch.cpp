@@ -16,6 +16,20 @@ void checkRange(const std::vector<int32_t>& values, int32_t limit, const char* w
   }
 }
 
+/// The position of every token, counted in each sequence from `padding` + 1.
+std::vector<int32_t> countPositions(const std::vector<int32_t>& ids, const std::vector<int32_t>& offsets,
+                                    int32_t padding) {
+  std::vector<int32_t> positions;
+  positions.reserve(ids.size());
+  for (size_t s = 0; s + 1 < offsets.size(); ++s) {
+    int32_t last = padding;
+    for (int32_t token = offsets[s]; token < offsets[s + 1]; ++token) {
+      positions.push_back(ids[static_cast<size_t>(token)] == padding ? padding : ++last);
+    }
+  }
+  return positions;
+}
+
 }  // namespace
 
 void checkBatch(const PackedBatch& batch, const ModelSpec& spec) {
@@ -25,13 +39,14 @@ void checkBatch(const PackedBatch& batch, const ModelSpec& spec) {
   require(batch.tokenTypes.size() == batch.ids.size(), "a batch needs one token type per token");
   for (size_t s = 0; s + 1 < batch.offsets.size(); ++s) {
     const int64_t length = static_cast<int64_t>(batch.offsets[s + 1]) - batch.offsets[s];
-    if (length < 1 || length > spec.maxPositions) {
+    if (length < 1 || length > spec.longestSequence()) {
       throw Error(ErrorCode::invalidArgument, "sequence " + std::to_string(s) + " has " + std::to_string(length) +
-                                                  " tokens; the model takes 1.." + std::to_string(spec.maxPositions));
+                                                  " tokens; the model takes 1.." +
+                                                  std::to_string(spec.longestSequence()));
     }
   }
   checkRange(batch.ids, spec.vocabularySize, "token id");
-  checkRange(batch.tokenTypes, std::max(spec.tokenTypes, 1), "token type");
+  if (spec.tokenTypes > 1) checkRange(batch.tokenTypes, spec.tokenTypes, "token type");
 }
 
 std::vector<MicroBatch> splitBatch(const PackedBatch& batch, int32_t tokens) {
@@ -47,21 +62,19 @@ std::vector<MicroBatch> splitBatch(const PackedBatch& batch, int32_t tokens) {
   return parts;
 }
 
-DeviceBatch::DeviceBatch(Backend& backend, const PackedBatch& batch, const MicroBatch& part) : part_(part) {
+DeviceBatch::DeviceBatch(Backend& backend, const ModelSpec& spec, const PackedBatch& batch, const MicroBatch& part)
+    : part_(part) {
   const auto slice = [&](const std::vector<int32_t>& values) {
     const auto begin = values.begin() + part.firstToken;
-    return backend.indices(std::vector<int32_t>(begin, begin + part.tokens));
+    return std::vector<int32_t>(begin, begin + part.tokens);
   };
-  ids_ = slice(batch.ids);
-  tokenTypes_ = slice(batch.tokenTypes);
+  const std::vector<int32_t> ids = slice(batch.ids);
+  ids_ = backend.indices(ids);
+  tokenTypes_ = backend.indices(spec.tokenTypes > 1 ? slice(batch.tokenTypes) : std::vector<int32_t>(ids.size(), 0));
   std::vector<int32_t> offsets(batch.offsets.begin() + part.firstSequence,
                                batch.offsets.begin() + part.firstSequence + part.sequences + 1);
   for (int32_t& offset : offsets) offset -= part.firstToken;
-  std::vector<int32_t> positions(static_cast<size_t>(part.tokens));
-  for (int32_t s = 0; s < part.sequences; ++s) {
-    std::iota(positions.begin() + offsets[s], positions.begin() + offsets[s + 1], 0);
-  }
-  positions_ = backend.indices(positions);
+  positions_ = backend.indices(countPositions(ids, offsets, spec.positionPadding));
   offsets_ = backend.indices(offsets);
   std::iota(offsets.begin(), offsets.end(), 0);
   singleOffsets_ = backend.indices(offsets);

@@ -30,7 +30,7 @@ std::vector<MicroBatch> splitBatch(const PackedBatch& batch, int32_t tokens = kM
 /// The index arrays of one micro-batch in device memory.
 class DeviceBatch {
  public:
-  DeviceBatch(Backend& backend, const PackedBatch& batch, const MicroBatch& part);
+  DeviceBatch(Backend& backend, const ModelSpec& spec, const PackedBatch& batch, const MicroBatch& part);
 
   int32_t sequences() const { return part_.sequences; }
   int32_t tokens() const { return part_.tokens; }

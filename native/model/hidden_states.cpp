@@ -62,7 +62,7 @@ HiddenStates::HiddenStates(std::shared_ptr<const Model> model, std::shared_ptr<c
   batches_.reserve(parts_.size());
   for (size_t i = 0; i < parts_.size(); ++i) {
     cancel.check();
-    batches_.emplace_back(backend, batch, parts_[i]);
+    batches_.emplace_back(backend, model_->spec(), batch, parts_[i]);
     model_->embed(batches_[i], rows(hidden_, i));
   }
 }
@@ -133,8 +133,7 @@ SublayerStatistics HiddenStates::collect(HiddenStates& teacher, size_t layer, Su
 }
 
 Tensor HiddenStates::successor(size_t layer, Sublayer sublayer) const {
-  const bool last = layer + 1 == model_->spec().layers.size();
-  if (!last || sublayer == Sublayer::ffn) return hidden_;
+  if (!model_->spec().firstTokensOnly(layer) || sublayer == Sublayer::ffn) return hidden_;
   return model_->backend().tensor(sequences_, hidden_.view.cols);
 }
 

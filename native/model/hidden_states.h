@@ -30,7 +30,8 @@ class HiddenStates {
 
   size_t bytes() const { return hidden_.buffer->bytes(); }
 
-  /// Replaces the states by the sub-layer's output. After the last layer's attention only first tokens are left.
+  /// Replaces the states by the sub-layer's output. After the last layer's attention a sequence head's model has only
+  /// first tokens left.
   void advance(size_t layer, Sublayer sublayer, const CancelToken& cancel);
 
   /// Statistics with these states as the student's, before it advances; the teacher's states advance. Both must hold

@@ -32,8 +32,8 @@ class Layer {
   Layer(const Model& model, size_t index, const DeviceBatch& batch, Workspace& workspace, LayerMask mask = {},
         LayerTrace* trace = nullptr);
 
-  /// Whether only first tokens are wanted from this layer (the last one of a classifier).
-  bool firstTokensOnly() const { return index_ + 1 == model_.spec().layers.size(); }
+  /// Whether only first tokens are wanted from this layer.
+  bool firstTokensOnly() const { return model_.spec().firstTokensOnly(index_); }
   Queries allTokens(const Matrix& hidden) const { return {hidden, batch_.offsets()}; }
   Queries firstTokens(const Matrix& hidden) const;
 

@@ -2,8 +2,8 @@
 
 #include <cmath>
 
+#include "model/head.h"
 #include "model/layer.h"
-#include "model/sequence_head.h"
 
 namespace espalier {
 namespace {
@@ -42,15 +42,6 @@ class DeviceMask {
   std::vector<Tensor> heads_, neurons_;
 };
 
-void checkLabels(const Labels& labels, int32_t sequences, int32_t classes) {
-  const bool indices = labels.loss == LossKind::crossEntropy;
-  const size_t count = indices ? labels.classes.size() : labels.values.size();
-  require(count == static_cast<size_t>(sequences), "one label per sequence is needed");
-  require(indices || classes == 1, "meanSquared needs a model with one logit");
-  for (int32_t label : labels.classes) require(label >= 0 && label < classes, "a label is outside the model's classes");
-  for (float value : labels.values) require(std::isfinite(value), "a label is not a finite number");
-}
-
 int32_t checkGroups(const std::vector<int32_t>& groups, int32_t sequences) {
   require(groups.size() == static_cast<size_t>(sequences), "one group per sequence is needed");
   require(groups.front() == 0, "groups must start at 0");
@@ -72,23 +63,6 @@ std::vector<int32_t> slice(const std::vector<int32_t>& values, const MicroBatch&
   return {begin, begin + part.sequences};
 }
 
-/// The labels of one micro-batch on the device.
-class DeviceLabels {
- public:
-  DeviceLabels(Backend& backend, const Labels& labels, const MicroBatch& part) {
-    if (labels.loss == LossKind::crossEntropy) {
-      classes_ = backend.indices(slice(labels.classes, part));
-    } else {
-      values_ = backend.tensorFrom(1, part.sequences, labels.values.data() + part.firstSequence);
-    }
-  }
-  const void* data() const { return classes_ ? classes_->data() : values_.view.data; }
-
- private:
-  std::shared_ptr<Buffer> classes_;
-  Tensor values_;
-};
-
 std::vector<float> readAll(Backend& backend, const Tensor& tensor) { return readTensor(backend, tensor).values; }
 
 }  // namespace
@@ -96,12 +70,11 @@ std::vector<float> readAll(Backend& backend, const Tensor& tensor) { return read
 Model::Model(std::shared_ptr<Backend> backend, ModelSpec spec, Weights weights, Mode mode)
     : backend_(std::move(backend)), spec_(std::move(spec)), weights_(std::move(weights)), mode_(mode) {
   for (const LayerWeights& layer : weights_.layers) layers_.push_back(packLayer(*backend_, layer, mode));
-  pooler_ = packLinear(*backend_, weights_.pooler, mode);
-  classifier_ = packLinear(*backend_, weights_.classifier, mode);
+  head_ = packHead(*backend_, weights_, spec_.head, mode);
 }
 
 size_t Model::bytes() const {
-  size_t bytes = packedBytes(pooler_) + packedBytes(classifier_);
+  size_t bytes = packedBytes(head_);
   for (const PackedLayer& layer : layers_) bytes += packedBytes(layer);
   Weights copy = weights_;  // shares the tensors; slots want mutable access
   for (const WeightSlot& slot : weightSlots(copy, spec_)) bytes += slot.tensor->buffer->bytes();
@@ -128,19 +101,21 @@ void Model::embed(const DeviceBatch& batch, const Matrix& hidden) const {
 std::vector<float> Model::forward(const PackedBatch& batch, const Mask* mask, const CancelToken& cancel) const {
   checkBatch(batch, spec_);
   const DeviceMask deviceMask(*backend_, spec_, mask);
-  const Tensor logits = backend_->tensor(batch.sequences(), spec_.labels);
+  const bool firstTokens = spec_.firstTokensOnly(layers_.size() - 1);
+  const Tensor logits = backend_->tensor(firstTokens ? batch.sequences() : batch.tokens(), spec_.labels);
+  int64_t done = 0;
   const WorkspaceLease workspace(*this);
   for (const MicroBatch& part : splitBatch(batch)) {
     (*workspace).reset();
-    const DeviceBatch rows(*backend_, batch, part);
+    const DeviceBatch rows(*backend_, spec_, batch, part);
     Matrix hidden = (*workspace).matrix(rows.tokens(), spec_.hiddenSize);
     embed(rows, hidden);
     for (size_t l = 0; l < layers_.size(); ++l) {
       cancel.check();
       hidden = Layer(*this, l, rows, *workspace, deviceMask.layer(l)).forward(hidden);
     }
-    const Matrix computed = SequenceHead(*this, *workspace).forward(hidden);
-    backend_->gatherRows({computed, rows.singleOffsets(), logits.view.rowRange(part.firstSequence, part.sequences)});
+    makeHead(*this, *workspace)->forward(hidden, logits.view.rowRange(done, hidden.rows));
+    done += hidden.rows;
   }
   std::vector<float> result = readAll(*backend_, logits);
   requireFinite(result);
@@ -151,7 +126,7 @@ MaskGradients Model::maskGradients(const PackedBatch& batch, const Labels& label
                                    const Mask* mask, const CancelToken& cancel) const {
   require(mode_ == Mode::gradients, "mask gradients need a model opened for gradients");
   checkBatch(batch, spec_);
-  checkLabels(labels, batch.sequences(), spec_.labels);
+  checkLabels(labels, batch, spec_);
   const int32_t groupCount = checkGroups(groups, batch.sequences());
   int64_t allHeads = 0, allNeurons = 0;
   for (const LayerShape& shape : spec_.layers) {
@@ -165,7 +140,7 @@ MaskGradients Model::maskGradients(const PackedBatch& batch, const Labels& label
   const WorkspaceLease workspace(*this);
   for (const MicroBatch& part : splitBatch(batch, kGradientTokens)) {
     (*workspace).reset();
-    const DeviceBatch rows(*backend_, batch, part);
+    const DeviceBatch rows(*backend_, spec_, batch, part);
     const auto partGroups = backend_->indices(slice(groups, part));
     const DeviceLabels partLabels(*backend_, labels, part);
     Matrix hidden = (*workspace).matrix(rows.tokens(), spec_.hiddenSize);
@@ -175,9 +150,13 @@ MaskGradients Model::maskGradients(const PackedBatch& batch, const Labels& label
       cancel.check();
       hidden = Layer(*this, l, rows, *workspace, deviceMask.layer(l), &traces[l]).forward(hidden);
     }
-    SequenceHead head(*this, *workspace);
-    Matrix gradient = head.backward(head.forward(hidden), labels.loss, partLabels.data(),
-                                    losses.view.rowRange(part.firstSequence, part.sequences));
+    const Matrix logits = (*workspace).matrix(hidden.rows, spec_.labels);
+    const Matrix dLogits = (*workspace).matrix(hidden.rows, spec_.labels);
+    const std::unique_ptr<Head> head = makeHead(*this, *workspace);
+    head->forward(hidden, logits);
+    backend_->loss({labels.loss, logits, partLabels.data(), losses.view.rowRange(part.firstSequence, part.sequences),
+                    dLogits, rows.offsets()});
+    Matrix gradient = head->backward(dLogits);
     int64_t headColumn = allHeads, neuronColumn = allNeurons;
     for (size_t l = layers_.size(); l-- > 0;) {
       cancel.check();

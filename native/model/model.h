@@ -7,6 +7,7 @@
 
 #include "core/cancel.h"
 #include "model/batch.h"
+#include "model/labels.h"
 #include "model/packing.h"
 #include "model/spec.h"
 #include "model/weights.h"
@@ -24,13 +25,6 @@ struct MaskGradients {
   std::vector<float> neurons;  // [groups, all neurons]
 };
 
-/// Labels of a batch: class indices for crossEntropy, values for meanSquared.
-struct Labels {
-  LossKind loss = LossKind::crossEntropy;
-  std::vector<int32_t> classes;
-  std::vector<float> values;
-};
-
 /// Weights loaded on one Backend. Const members may run on several threads at once; scaleUnits() may not run beside
 /// anything else on the same model.
 class Model {
@@ -41,12 +35,14 @@ class Model {
   Mode mode() const { return mode_; }
   Backend& backend() const { return *backend_; }
   const PackedLayer& layer(size_t index) const { return layers_[index]; }
+  const PackedHead& head() const { return head_; }
   const LayerWeights& layerWeights(size_t index) const { return weights_.layers[index]; }
   const Weights& weights() const { return weights_; }
   /// Bytes of weights and packings; tensors shared with other models are counted in each.
   size_t bytes() const;
 
-  /// Logits [sequences, labels]. `mask` may be null. Throws nonFinite when a logit is NaN or infinite.
+  /// Logits [sequences, labels], of a span head [tokens, 2]. `mask` may be null. Throws nonFinite when a logit is NaN
+  /// or infinite.
   std::vector<float> forward(const PackedBatch& batch, const Mask* mask, const CancelToken& cancel) const;
 
   /// Kwon et al. 2022, section 4.1: the gradient of the loss with respect to every mask entry, summed over the
@@ -86,11 +82,9 @@ class Model {
   Weights weights_;
   Mode mode_;
   std::vector<PackedLayer> layers_;
-  PackedLinear pooler_, classifier_;
+  PackedHead head_;
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<Workspace>> idle_;
-
-  friend class SequenceHead;
 };
 
 }  // namespace espalier

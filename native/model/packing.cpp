@@ -31,8 +31,15 @@ PackedLayer packLayer(Backend& backend, const LayerWeights& layer, Mode mode) {
           packLinear(backend, layer.ffnOut, mode)};
 }
 
+PackedHead packHead(Backend& backend, const Weights& weights, HeadKind head, Mode mode) {
+  PackedHead packed;
+  if (head == HeadKind::sequence) packed.pooler = packLinear(backend, weights.pooler, mode);
+  packed.classifier = packLinear(backend, weights.classifier, mode);
+  return packed;
+}
+
 size_t packedBytes(const PackedLinear& linear) {
-  return linear.forward->bytes() + (linear.backward ? linear.backward->bytes() : 0);
+  return (linear.forward ? linear.forward->bytes() : 0) + (linear.backward ? linear.backward->bytes() : 0);
 }
 
 size_t packedBytes(const PackedLayer& layer) {
@@ -43,5 +50,7 @@ size_t packedBytes(const PackedLayer& layer) {
   }
   return bytes;
 }
+
+size_t packedBytes(const PackedHead& head) { return packedBytes(head.pooler) + packedBytes(head.classifier); }
 
 }  // namespace espalier

@@ -22,10 +22,18 @@ struct PackedLayer {
   PackedLinear query, keyValue, attentionOutput, ffnIn, ffnOut;
 };
 
+/// pooler: of a sequence head only.
+struct PackedHead {
+  PackedLinear pooler, classifier;
+};
+
 PackedLinear packLinear(Backend& backend, const Linear& linear, Mode mode);
 PackedLayer packLayer(Backend& backend, const LayerWeights& layer, Mode mode);
 
+PackedHead packHead(Backend& backend, const Weights& weights, HeadKind head, Mode mode);
+
 size_t packedBytes(const PackedLinear& linear);
 size_t packedBytes(const PackedLayer& layer);
+size_t packedBytes(const PackedHead& head);
 
 }  // namespace espalier

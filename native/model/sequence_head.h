@@ -1,19 +1,16 @@
 #pragma once
 
-#include "model/model.h"
+#include "model/head.h"
 
 namespace espalier {
 
-/// The head of sequence classification and regression: classifier(tanh(pooler(first token))).
-class SequenceHead {
+/// The head of sequence classification and regression: classifier(activation(pooler(first token))).
+class SequenceHead final : public Head {
  public:
   SequenceHead(const Model& model, Workspace& workspace) : model_(model), workspace_(workspace) {}
 
-  /// first: [sequences, hidden] -> logits [sequences, labels].
-  Matrix forward(const Matrix& first);
-
-  /// Losses [sequences, 1] of the logits and, returned, the gradient with respect to `first`.
-  Matrix backward(const Matrix& logits, LossKind loss, const void* labels, const Matrix& losses);
+  void forward(const Matrix& first, const Matrix& logits) override;
+  Matrix backward(const Matrix& dLogits) override;
 
  private:
   const Model& model_;

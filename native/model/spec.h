@@ -13,6 +13,10 @@ struct LayerShape {
   int32_t neurons = 0;
 };
 
+/// What stands on the encoder. sequence: one row of logits a sequence, out of its first token; span: the start and the
+/// end logit of every token.
+enum class HeadKind { sequence, span };
+
 /// What an encoder looks like, whatever family it came from; src/checkpoint derives it from config.json.
 struct ModelSpec {
   int32_t hiddenSize = 0;
@@ -23,8 +27,21 @@ struct ModelSpec {
   double layerNormEpsilon = 1e-12;
   Activation activation = Activation::gelu;
   std::vector<LayerShape> layers;
-  int32_t labels = 0;  // logits of the sequence classification or regression head
+  HeadKind head = HeadKind::sequence;
+  Activation headActivation = Activation::tanh;  // between the two layers of a sequence head
+  int32_t labels = 0;                            // logits of a row; 2 for a span head
+  /// Positions count from this id + 1 and skip it: a token that is the id has the id as its position (RoBERTa's
+  /// padding). -1: positions count from 0.
+  int32_t positionPadding = -1;
+
+  /// Tokens that have a position.
+  int32_t longestSequence() const { return maxPositions - (positionPadding + 1); }
+  /// Whether a layer's rows are first tokens, the only ones that a sequence head reads.
+  bool firstTokensOnly(size_t layer) const { return head == HeadKind::sequence && layer + 1 == layers.size(); }
 };
+
+/// Throws invalidArgument where settings contradict each other.
+void checkSpec(const ModelSpec& spec);
 
 /// Per layer one float a head and one a neuron, layers one after another. Used while searching; a pruned Model has
 /// none.
@@ -36,7 +53,7 @@ struct Mask {
 /// Token ids of several sequences without padding. offsets: sequences + 1 entries.
 struct PackedBatch {
   std::vector<int32_t> ids;
-  std::vector<int32_t> tokenTypes;  // as many as ids
+  std::vector<int32_t> tokenTypes;  // as many as ids; not looked at by models of fewer than two types
   std::vector<int32_t> offsets;
 
   int32_t sequences() const { return static_cast<int32_t>(offsets.size()) - 1; }

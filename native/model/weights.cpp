@@ -85,7 +85,7 @@ std::vector<WeightSlot> weightSlots(Weights& weights, const ModelSpec& spec) {
     linear(prefix + ".ffn.out", layer.ffnOut, hidden, neurons);
     norm(prefix + ".ffn.norm", layer.ffnNorm);
   }
-  linear("pooler", weights.pooler, hidden, hidden);
+  if (spec.head == HeadKind::sequence) linear("pooler", weights.pooler, hidden, hidden);
   linear("classifier", weights.classifier, spec.labels, hidden);
   return slots;
 }

@@ -33,7 +33,8 @@ struct Weights {
   Tensor word, position, tokenType;
   Norm embeddingNorm;
   std::vector<LayerWeights> layers;
-  Linear pooler, classifier;
+  Linear pooler;  // of a sequence head only
+  Linear classifier;
 };
 
 /// A tensor's place among the weights, for code that treats them all alike.

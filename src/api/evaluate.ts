@@ -3,6 +3,7 @@ import { type Example, labelsOf, readExamples } from '../data/examples.js';
 import { packExamples } from '../data/pack.js';
 import type { PackedBatch } from '../native/addon.js';
 import { throwIfAborted } from '../native/cancel.js';
+import { longestInput } from '../native/longest-input.js';
 import type { Model } from '../native/model.js';
 import type { OnProgress } from '../progress.js';
 import { type Columns, resolveTask, type Task } from '../tasks/task.js';
@@ -66,7 +67,7 @@ export async function examplesFrom(
 
 /** The longest input that both the task and the model's positions allow. */
 export function lengthLimit(model: LoadedModel, task: Pick<Task, 'maxLength'>, maxLength: number | undefined): number {
-  return Math.min(maxLength ?? task.maxLength, model.checkpoint.spec.maxPositions);
+  return Math.min(maxLength ?? task.maxLength, longestInput(model.checkpoint.spec));
 }
 
 /** Labelled examples, tokenised once, to evaluate several models on. */

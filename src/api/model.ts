@@ -40,7 +40,8 @@ export class LoadedModel {
 }
 
 /**
- * Reads a Hugging Face checkpoint directory (BertForSequenceClassification), pruned or not.
+ * Reads a Hugging Face checkpoint directory (BERT, DistilBERT or RoBERTa, for sequence classification or question
+ * answering), pruned or not.
  *
  * @throws EspalierError ERR_CHECKPOINT, ERR_TOKENIZER or ERR_UNSUPPORTED for what cannot be read, ERR_NO_DEVICE,
  * ERR_NATIVE_MISSING, ERR_OUT_OF_MEMORY, ERR_CANCELLED

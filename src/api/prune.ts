@@ -97,7 +97,7 @@ export async function prune(model: LoadedModel, options: PruneOptions): Promise<
     keep,
     loss: task.loss,
     batchSize,
-    sequenceLength: task.averageLength ?? calibration.batch.ids.length / calibration.labels.length,
+    sequenceLength: task.averageLength ?? calibration.batch.ids.length / (calibration.batch.offsets.length - 1),
     signal,
     onProgress,
     onStage: async (stage, native) => {

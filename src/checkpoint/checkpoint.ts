@@ -4,18 +4,20 @@ import { throwIfAborted } from '../native/cancel.js';
 import { EspalierError } from '../native/errors.js';
 import { quote, quoteSome } from '../quote.js';
 import { bert } from './bert.js';
+import { distilbert } from './distilbert.js';
 import { commonDType, storedDTypes } from './dtypes.js';
-import type { Family } from './family.js';
+import { type Family, type HeadKind, tensorName } from './family.js';
 import { allFinite } from './finite.js';
 import { readJsonObject } from './json-file.js';
-import { readLabels } from './labels.js';
+import { type Labels, readLabels } from './labels.js';
+import { roberta } from './roberta.js';
 import { weightShapes } from './roles.js';
 import { refuseUnless } from './settings.js';
 import { type StoredTensor, WeightFiles } from './weight-files.js';
 
 export { type WriteOptions, writeCheckpoint } from './write-checkpoint.js';
 
-const families: readonly Family[] = [bert];
+const families: readonly Family[] = [bert, distilbert, roberta];
 
 /** What a Hugging Face model directory is, apart from its weights. */
 export interface CheckpointDescription {
@@ -30,7 +32,7 @@ export interface CheckpointDescription {
   dtype: DType;
   /** Names of the logits, in order. */
   labels: string[];
-  problem: 'classification' | 'regression';
+  problem: Labels['problem'];
   /** Size of the weight files. */
   bytes: number;
 }
@@ -48,11 +50,12 @@ export interface Checkpoint extends CheckpointDescription {
 export async function readCheckpoint(directory: string, options: { signal?: AbortSignal } = {}): Promise<Checkpoint> {
   const config = await readJsonObject(join(directory, 'config.json'));
   const family = findFamily(config);
-  const { labels, problem } = readLabels(config);
-  const spec = { ...family.readEncoder(config), labels: labels.length };
+  const head = findHead(config, family);
+  const { labels, problem } = readLabels(config, head);
+  const spec = { ...family.readEncoder(config), head, labels: labels.length };
   const files = await WeightFiles.open(directory);
   try {
-    const tensorNames = matchTensors(directory, family, weightShapes(spec), files.tensors);
+    const tensorNames = matchTensors(directory, family, spec, files.tensors);
     const weights = new Map<string, TensorData>();
     for (const [role, name] of tensorNames) {
       throwIfAborted(options.signal);
@@ -83,8 +86,6 @@ function findFamily(config: Record<string, unknown>): Family {
   );
   const family = families.find(({ name }) => name === config.model_type);
   if (!family) throw new EspalierError('ERR_CHECKPOINT', 'config.json has no model_type (give a Hugging Face model)');
-  const [architecture = family.architecture] = Array.isArray(config.architectures) ? config.architectures : [];
-  refuseUnless({ architectures: architecture }, 'architectures', [family.architecture]);
   if (config.quantization_config) {
     throw new EspalierError(
       'ERR_UNSUPPORTED',
@@ -94,25 +95,30 @@ function findFamily(config: Record<string, unknown>): Family {
   return family;
 }
 
-/** Tensors that some versions of transformers store beside the weights and that hold none. */
-const bufferNames = ['embeddings.position_ids', 'embeddings.token_type_ids'];
+/** The head of the class that `architectures` names first; without any, a sequence head. */
+function findHead(config: Record<string, unknown>, { architectures }: Family): HeadKind {
+  const [architecture = architectures.sequence] = Array.isArray(config.architectures) ? config.architectures : [];
+  refuseUnless({ architectures: architecture }, 'architectures', Object.values(architectures));
+  return architecture === architectures.span ? 'span' : 'sequence';
+}
 
-/** Role -> stored name, every shape as `shapes` says, no weight missing and none left over. */
+/** Role -> stored name, every shape as the spec says, no weight missing and none left over. */
 function matchTensors(
   directory: string,
   family: Family,
-  shapes: ReadonlyMap<string, readonly number[]>,
+  spec: ModelSpec,
   tensors: ReadonlyMap<string, StoredTensor>,
 ): Map<string, string> {
   const fail = (reason: string) =>
     new EspalierError('ERR_CHECKPOINT', `${directory}: ${reason} (do config.json and the weights belong together?)`);
   const prefixed = [...tensors.keys()].some((name) => name.startsWith(family.prefix));
-  const storedName = (name: string) => (prefixed && !isHead(name) ? family.prefix + name : name);
-  const names = new Map([...shapes.keys()].map((role) => [role, storedName(family.tensorName(role))]));
+  const shapes = weightShapes(spec);
+  const names = new Map([...shapes.keys()].map((role) => [role, tensorName(family, spec.head, role, prefixed)]));
 
   const missing = [...names.values()].filter((name) => !tensors.has(name));
   if (missing.length > 0) throw fail(`the weights lack ${quoteSome(missing)}`);
-  const known = new Set([...names.values(), ...bufferNames.map(storedName)]);
+  const unused = family.unusedNames.map((name) => (prefixed ? family.prefix + name : name));
+  const known = new Set([...names.values(), ...unused]);
   const unknown = [...tensors.keys()].filter((name) => !known.has(name));
   if (unknown.length > 0) throw fail(`the weights have the unknown ${quoteSome(unknown)}`);
   for (const [role, name] of names) {
@@ -123,10 +129,6 @@ function matchTensors(
     }
   }
   return names;
-}
-
-function isHead(name: string): boolean {
-  return name.startsWith('classifier.');
 }
 
 async function readWeight(name: string, { entry, file }: StoredTensor): Promise<TensorData> {

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { quote } from '../quote.js';
+import type { HeadKind } from './family.js';
 import { checkSettings, invalidSetting, unsupportedSetting } from './settings.js';
 
 /** Bounds what a broken config.json can make us allocate. */
@@ -14,11 +15,13 @@ const settings = v.object({
 export interface Labels {
   /** Names of the logits, in order. */
   labels: string[];
-  problem: 'classification' | 'regression';
+  problem: 'classification' | 'regression' | 'span';
 }
 
-/** Labels and kind of head as transformers understands config.json. Throws ERR_CHECKPOINT, ERR_UNSUPPORTED. */
-export function readLabels(config: Record<string, unknown>): Labels {
+/** Labels and problem as transformers understands config.json. Throws ERR_CHECKPOINT, ERR_UNSUPPORTED. */
+export function readLabels(config: Record<string, unknown>, head: HeadKind): Labels {
+  // Whatever label names are stored beside it, a span head has these two.
+  if (head === 'span') return { labels: ['start', 'end'], problem: 'span' };
   const { num_labels: count, id2label, problem_type: type } = checkSettings(settings, config);
   const labels = id2label ? orderLabels(id2label) : Array.from({ length: count ?? 2 }, (_, index) => `LABEL_${index}`);
   if (count && count !== labels.length) {

@@ -27,7 +27,7 @@ export function weightShapes(spec: ModelSpec): Map<string, number[]> {
     linear(`layers.${n}.ffn.out`, hidden, neurons);
     norm(`layers.${n}.ffn.norm`);
   }
-  linear('pooler', hidden, hidden);
+  if (spec.head === 'sequence') linear('pooler', hidden, hidden);
   linear('classifier', spec.labels, hidden);
   return shapes;
 }

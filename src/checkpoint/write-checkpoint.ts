@@ -22,6 +22,8 @@ export interface WriteOptions {
 const tokenizerFiles = [
   'tokenizer.json',
   'vocab.txt',
+  'vocab.json',
+  'merges.txt',
   'tokenizer_config.json',
   'special_tokens_map.json',
   'added_tokens.json',

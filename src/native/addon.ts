@@ -17,7 +17,16 @@ export interface ModelSpec {
   layerNormEpsilon: number;
   activation: 'gelu' | 'gelu_new' | 'relu';
   layers: LayerShape[];
-  /** Logits of the classification or regression head. */
+  /** `sequence`: one row of logits a sequence, out of its first token; `span`: start and end logits of every token. */
+  head: 'sequence' | 'span';
+  /** Between the two layers of a sequence head; a span head has one layer. */
+  headActivation: 'tanh' | 'relu';
+  /**
+   * Positions count from this id + 1, and a token that is the id (RoBERTa's padding) has the id as its position; -1:
+   * they count from 0.
+   */
+  positionPadding: number;
+  /** Logits of a row; 2 for a span head. */
   labels: number;
 }
 
@@ -34,7 +43,10 @@ export interface TensorData {
   data: Uint8Array;
 }
 
-/** Token ids of several sequences without padding; sequence s owns offsets[s] .. offsets[s + 1] - 1. */
+/**
+ * Token ids of several sequences without padding; sequence s owns offsets[s] .. offsets[s + 1] - 1. Models of fewer than
+ * two token types do not look at them.
+ */
 export interface PackedBatch {
   ids: Int32Array;
   tokenTypes: Int32Array;
@@ -53,7 +65,11 @@ export interface KeptUnits {
   neurons: number[][];
 }
 
-export type LossKind = 'crossEntropy' | 'meanSquared';
+/**
+ * What labels are: a class a sequence, a value a sequence, or (start token, end token) of every sequence, counted inside
+ * it, judged by the mean of the two cross entropies over the sequence's tokens.
+ */
+export type LossKind = 'crossEntropy' | 'meanSquared' | 'span';
 export type Sublayer = 'attention' | 'ffn';
 /** What a Model is opened for: `gradients` also packs transposed weights. */
 export type Mode = 'inference' | 'gradients';

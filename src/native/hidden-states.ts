@@ -9,7 +9,7 @@ export class HiddenStates {
     return this.native.bytes;
   }
 
-  /** Replaces the states by the sub-layer's output. The last layer's attention leaves first tokens only. */
+  /** Replaces the states by the sub-layer's output. A sequence head's last attention leaves first tokens only. */
   advance(layer: number, sublayer: Sublayer, options: CallOptions = {}): Promise<void> {
     return callCancellable(options.signal, (cancel) => this.native.advance(layer, sublayer, cancel));
   }

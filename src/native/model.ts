@@ -61,7 +61,7 @@ export class Model {
   }
 
   /**
-   * Logits [sequences, labels], row by row.
+   * Logits [sequences, labels], row by row; of a span head [tokens, 2], start and end.
    *
    * @throws EspalierError ERR_INVALID_ARGUMENT on ids or lengths the model does not know, ERR_NON_FINITE, ERR_CANCELLED
    */
@@ -73,7 +73,8 @@ export class Model {
    * Gradients of the loss with respect to every mask entry, summed over the sequences of each group (Kwon et al. 2022,
    * section 4.1). Needs a model in mode `gradients`.
    *
-   * @param labels Int32Array of classes for crossEntropy, Float32Array of values for meanSquared
+   * @param labels Int32Array of classes for crossEntropy, Float32Array of values for meanSquared, Int32Array
+   *   [sequences, 2] of start and end tokens for span
    * @param groups group of each sequence: 0, ascending by steps of 0 or 1; one group a sequence gives them per sample
    */
   maskGradients(

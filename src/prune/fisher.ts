@@ -5,7 +5,7 @@ import type { Model } from '../native/model.js';
 import { compact } from './compact.js';
 import { countUnits, fullMask, type UnitValues } from './units.js';
 
-/** Samples with their labels: classes for crossEntropy, values for meanSquared. */
+/** Samples with their labels, as the loss takes them. */
 export interface Calibration {
   batch: PackedBatch;
   labels: Int32Array | Float32Array;
@@ -40,6 +40,7 @@ export async function miniBatchGradients(
 ): Promise<MiniBatchGradients> {
   using differentiable = await compact(model, fullMask(model.spec.layers), 'gradients');
   const samples = batch.offsets.length - 1;
+  const labelsPerSample = labels.length / samples;
   const batches = Math.ceil(samples / batchSize);
   const heads = new Float32Array(batches * countUnits(model.spec.layers, 'heads'));
   const neurons = new Float32Array(batches * countUnits(model.spec.layers, 'neurons'));
@@ -47,9 +48,13 @@ export async function miniBatchGradients(
     const from = first * batchSize;
     const to = Math.min(from + batchesPerCall * batchSize, samples);
     const groups = Int32Array.from({ length: to - from }, (_, sample) => Math.floor(sample / batchSize));
-    const part = await differentiable.maskGradients(sequences(batch, from, to), labels.slice(from, to), loss, groups, {
-      signal,
-    });
+    const part = await differentiable.maskGradients(
+      sequences(batch, from, to),
+      labels.slice(from * labelsPerSample, to * labelsPerSample),
+      loss,
+      groups,
+      { signal },
+    );
     const sizes = Array.from({ length: Math.ceil((to - from) / batchSize) }, (_, group) =>
       Math.min(batchSize, to - from - group * batchSize),
     );

@@ -124,7 +124,7 @@ function warningOf({ layer, sublayer, problem }: TunedSublayer): string[] {
 }
 
 function checkOptions({ batch, labels }: Calibration, options: PruneModelOptions): void {
-  const { preset, keep, batchSize, sequenceLength } = options;
+  const { preset, keep, loss, batchSize, sequenceLength } = options;
   const check = (valid: boolean, name: string, wanted: string, value: unknown) => {
     if (!valid) throw new EspalierError('ERR_OPTION', `${name} must be ${wanted}, not ${value}`);
   };
@@ -134,7 +134,8 @@ function checkOptions({ batch, labels }: Calibration, options: PruneModelOptions
   check(sequenceLength > 0 && Number.isFinite(sequenceLength), 'sequenceLength', 'a positive number', sequenceLength);
   const samples = batch.offsets.length - 1;
   if (samples < 1) throw new EspalierError('ERR_DATA', 'there are no samples to calibrate on');
-  if (labels.length !== samples) {
-    throw new EspalierError('ERR_DATA', `there are ${samples} calibration samples but ${labels.length} labels`);
+  const wanted = loss === 'span' ? 2 * samples : samples;
+  if (labels.length !== wanted) {
+    throw new EspalierError('ERR_DATA', `${samples} calibration samples need ${wanted} labels, not ${labels.length}`);
   }
 }

@@ -8,7 +8,7 @@ export interface ModelReport {
   command: 'inspect';
   checkpoint: string;
   architecture: string;
-  problem: 'classification' | 'regression';
+  problem: CheckpointDescription['problem'];
   labels: string[];
   hiddenSize: number;
   headSize: number;

@@ -111,7 +111,7 @@ const bad: BadCheckpoint[] = [
     'another model_type',
     { model_type: 'gpt2' },
     'ERR_UNSUPPORTED',
-    'model_type "gpt2" is not supported (supported: "bert")',
+    'model_type "gpt2" is not supported (supported: "bert", "distilbert", "roberta")',
   ),
   config(
     'another architecture',

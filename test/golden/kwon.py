@@ -2,21 +2,21 @@
 import numpy as np
 import torch
 
-from masked_bert import mask_gradients, pad
+from masked_encoder import mask_gradients
 
 
 def batches(items, size):
     return [items[i : i + size] for i in range(0, len(items), size)]
 
 
-def batch_gradients(bert, sequences, labels, size):
+def batch_gradients(encoder, sequences, labels, size):
     """Gradients of every mini-batch's mean loss: [batches, layers, heads] and [batches, layers, neurons]."""
     heads, neurons = [], []
     for part, part_labels in zip(batches(sequences, size), batches(labels, size)):
-        _, _, head, neuron = mask_gradients(bert, part, part_labels, *bert.ones())
+        _, _, head, neuron = mask_gradients(encoder, part, part_labels, *encoder.ones())
         heads.append(head.mean(0))
         neurons.append(neuron.mean(0))
-    layers = len(bert.layers)
+    layers = len(encoder.layers)
     return tuple(torch.stack(rows).reshape(len(rows), layers, -1) for rows in (heads, neurons))
 
 
@@ -63,35 +63,34 @@ def rearrange(mask, gradients):
     return result, margin
 
 
-def scale_system(bert, index, sublayer, sequences, teacher_masks, student_masks, size=32):
+def scale_system(encoder, index, sublayer, sequences, teacher_masks, student_masks, size=32):
     """A'A and A'b in float64 of one scale per kept unit, over real tokens; heads have a last column of ones.
 
     As in the public code the teacher is masked up to here and in its heads, but the target of an FFN comes from all of
     that layer's neurons.
     """
-    config = bert.config
+    config = encoder.config
     teacher_heads, teacher_neurons = teacher_masks
     if sublayer == "ffn":
         teacher_neurons = teacher_neurons.clone()
         teacher_neurons[index] = 1
     kept = student_masks[0 if sublayer == "attention" else 1][index].nonzero().flatten()
-    projection = bert.projection(index, sublayer)
-    first_only = sublayer == "ffn" and index + 1 == len(bert.layers)
+    projection = encoder.projection(index, sublayer)
+    first_only = sublayer == "ffn" and index + 1 == len(encoder.layers) and not encoder.span
     matrix = rhs = 0
     for part in batches(sequences, size):
-        batch = pad(part)
-        real = batch["attention_mask"].bool()
+        real = encoder.pad(part)["attention_mask"].bool()
         if first_only:
             real[:, 1:] = False
-        bert.logits(batch, teacher_heads, teacher_neurons)
-        target = bert.sublayer_sum(index, sublayer)
-        bert.logits(batch, *student_masks)
-        units, residual = bert.captured[index, sublayer]
+        encoder.logits(part, teacher_heads, teacher_neurons)
+        target = encoder.sublayer_sum(index, sublayer)
+        encoder.logits(part, *student_masks)
+        units, residual = encoder.units[index, sublayer], encoder.residual(index, sublayer)
         b = (target - residual - projection.bias)[real]
         x = units[real]
         if sublayer == "attention":
-            weight = projection.weight.reshape(config.hidden_size, -1, bert.head_size)
-            a = torch.einsum("nhk,dhk->ndh", x.reshape(len(x), -1, bert.head_size)[:, kept], weight[:, kept])
+            weight = projection.weight.reshape(config.hidden_size, -1, encoder.head_size)
+            a = torch.einsum("nhk,dhk->ndh", x.reshape(len(x), -1, encoder.head_size)[:, kept], weight[:, kept])
             a = torch.cat([a, torch.ones_like(a[:, :, :1])], dim=2).reshape(-1, len(kept) + 1)
             matrix = matrix + (a.T @ a).double()
             rhs = rhs + (a.T @ b.reshape(-1)).double()
@@ -109,14 +108,14 @@ def solve_filtered(matrix, rhs):
     return 1 + vectors @ (values / (values**2 + 1) * (vectors.T @ residual))
 
 
-def tune(bert, sequences, teacher_masks, masks):
+def tune(encoder, sequences, teacher_masks, masks):
     """Scales of the kept units, layer by layer; a layer whose scales leave [-10, 10] keeps its mask."""
     heads, neurons = (mask.clone() for mask in masks)
-    for index in range(len(bert.layers)):
+    for index in range(len(encoder.layers)):
         for sublayer, mask in (("attention", heads), ("ffn", neurons)):
             if not mask[index].any() or (sublayer == "attention" and index == 0):
                 continue
-            kept, matrix, rhs = scale_system(bert, index, sublayer, sequences, teacher_masks, (heads, neurons))
+            kept, matrix, rhs = scale_system(encoder, index, sublayer, sequences, teacher_masks, (heads, neurons))
             scales = solve_filtered(matrix, rhs)[: len(kept)]
             if np.abs(scales).max() <= 10:
                 mask[index, kept] *= torch.from_numpy(scales).to(mask.dtype)

@@ -38,7 +38,7 @@ for (const [device, tolerance] of Object.entries(tolerances)) {
     });
   }
 
-  for (const name of ['gelu', 'regression'] as const) {
+  for (const name of ['gelu', 'regression', 'bert-span'] as const) {
     t.test(`${name} on ${device} sums gradients over mini-batches`, async (t) => {
       const golden = readGolden<
         Omit<Golden, 'cases'> & { batchSize: number; headGradients: number[][][]; neuronGradients: number[][][] }

@@ -378,6 +378,15 @@ TEST_F(ArgumentsTest, loss) {
       {{"no labels", [](Args& a) { a.labels = nullptr; }},
        {"no classes", [](Args& a) { a.logits.cols = a.dLogits.cols = 0; }},
        {"meanSquared of several logits", [](Args& a) { a.kind = LossKind::meanSquared; }}});
+  expectRefusals<Args>(
+      "loss", [this](const Args& a) { backend_->loss(a); },
+      {LossKind::span, matrix(5, 2), indices({0, 1, 2, 2}), matrix(2, 1), matrix(5, 2), indices({0, 2, 5})},
+      {{"logits", field(&Args::logits)}, {"losses", field(&Args::losses), anyRows}, {"dLogits", field(&Args::dLogits)}},
+      {},
+      {{"no labels", [](Args& a) { a.labels = nullptr; }},
+       {"no offsets", [](Args& a) { a.offsets = nullptr; }},
+       {"three logits a token", [](Args& a) { a.logits.cols = a.dLogits.cols = 3; }},
+       {"fewer tokens than sequences", [](Args& a) { a.logits.rows = a.dLogits.rows = 1; }}});
 }
 
 }  // namespace

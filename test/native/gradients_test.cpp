@@ -255,12 +255,12 @@ INSTANTIATE_TEST_SUITE_P(Activations, ActivationGradientTest,
 
 class LossGradientTest : public GradientTest {
  protected:
-  void expectGradients(LossKind kind, int64_t cols, const void* labels) {
-    const int64_t rows = 3;
+  void expectGradients(LossKind kind, int64_t rows, int64_t cols, const void* labels,
+                       const int32_t* offsets = nullptr) {
     const Values logits = draw(1, rows * cols, 2);
-    const Tensor losses = backend_->tensor(rows, 1), dLogits = backend_->tensor(rows, cols);
+    const Tensor losses = backend_->tensor(3, 1), dLogits = backend_->tensor(rows, cols);
     const auto total = [&](const Values& at) {
-      backend_->loss({kind, tensor(rows, cols, at).view, labels, losses.view, dLogits.view});
+      backend_->loss({kind, tensor(rows, cols, at).view, labels, losses.view, dLogits.view, offsets});
       const Values values = read(losses);
       return values[0] + values[1] + values[2];
     };
@@ -270,12 +270,32 @@ class LossGradientTest : public GradientTest {
 };
 
 TEST_F(LossGradientTest, crossEntropyReturnsItsGradient) {
-  expectGradients(LossKind::crossEntropy, 4, indices({2, 0, 3}));
+  expectGradients(LossKind::crossEntropy, 3, 4, indices({2, 0, 3}));
 }
 
 TEST_F(LossGradientTest, meanSquaredReturnsItsGradient) {
   const Tensor labels = vector({0.5, -1, 2});
-  expectGradients(LossKind::meanSquared, 1, labels.view.data);
+  expectGradients(LossKind::meanSquared, 3, 1, labels.view.data);
+}
+
+TEST_F(LossGradientTest, spanReturnsItsGradient) {
+  expectGradients(LossKind::span, 7, 2, indices({2, 1, 0, 0, 1, 2}), indices({0, 3, 4, 7}));
+}
+
+TEST_F(GradientTest, spanIsTheMeanOfTwoCrossEntropiesOverTheTokensOfASequence) {
+  const Values logits = draw(1, 14, 2);
+  const Tensor losses = backend_->tensor(3, 1), dLogits = backend_->tensor(7, 2);
+  backend_->loss({LossKind::span, tensor(7, 2, logits).view, indices({2, 1, 0, 0, 1, 2}), losses.view, dLogits.view,
+                  indices({0, 3, 4, 7})});
+  const Values actual = read(losses);
+  const auto crossEntropy = [&](int64_t first, int64_t tokens, int64_t column, int64_t label) {
+    double sum = 0;
+    for (int64_t t = 0; t < tokens; ++t) sum += std::exp(logits[2 * (first + t) + column]);
+    return std::log(sum) - logits[2 * (first + label) + column];
+  };
+  EXPECT_NEAR(actual[0], (crossEntropy(0, 3, 0, 2) + crossEntropy(0, 3, 1, 1)) / 2, 1e-12);
+  EXPECT_NEAR(actual[1], 0, 1e-12);  // a choice of one
+  EXPECT_NEAR(actual[2], (crossEntropy(4, 3, 0, 1) + crossEntropy(4, 3, 1, 2)) / 2, 1e-12);
 }
 
 }  // namespace

@@ -5,9 +5,9 @@ import type { DType, TensorData } from '../../src/native/addon.js';
 import type { Model } from '../../src/native/model.js';
 import { sequenceClassificationOnnx } from '../../src/onnx/sequence-classification.js';
 import {
+  bertClassifiers,
   type Golden,
   goldenCheckpoint,
-  goldenModels,
   openModel,
   packSequences,
   readGolden,
@@ -45,7 +45,7 @@ async function weightsOf(model: Model, dtype: DType): Promise<Map<string, Tensor
   return weights;
 }
 
-for (const name of goldenModels) {
+for (const name of bertClassifiers) {
   const { sequences, cases } = readGolden(`${name}.json`);
   const expected = (cases[0] as (typeof cases)[0]).logits.flat();
 

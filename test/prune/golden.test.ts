@@ -3,7 +3,15 @@ import type { LossKind } from '../../src/native/addon.js';
 import { compact } from '../../src/prune/compact.js';
 import { type Calibration, miniBatchGradients } from '../../src/prune/fisher.js';
 import { pruneModel } from '../../src/prune/prune.js';
-import { openModel, packLabels, packMask, packSequences, readGolden, relativeError } from '../model/support/golden.js';
+import {
+  type Label,
+  openModel,
+  packLabels,
+  packMask,
+  packSequences,
+  readGolden,
+  relativeError,
+} from '../model/support/golden.js';
 
 interface GoldenMask {
   heads: number[][];
@@ -14,7 +22,7 @@ interface GoldenMask {
 interface GoldenPruning {
   loss: LossKind;
   sequences: { ids: number[]; types: number[] }[];
-  labels: number[];
+  labels: Label[];
   batchSize: number;
   sequenceLength: number;
   /** [batches][layers][units] */
@@ -33,7 +41,7 @@ interface GoldenPruning {
 
 const flat = ({ heads, neurons }: GoldenMask) => packMask({ heads: heads.flat(), neurons: neurons.flat() });
 
-for (const name of ['gelu', 'regression'] as const) {
+for (const name of ['gelu', 'regression', 'bert-span'] as const) {
   for (const [device, tolerance] of [
     ['reference', 1e-5],
     ['cpu', 1e-3],

@@ -7,33 +7,54 @@ namespace espalier::reference {
 
 namespace {
 
-/// loss = log(sum(exp(logits))) - logits[label]; its gradient is softmax - onehot(label).
+/// loss = log(sum(exp(logits))) - logits[label]; its gradient is softmax - onehot(label). The logits stand below each
+/// other where `logits` and `dLogits` are columns.
 template <typename T>
-T crossEntropy(const T* logits, int64_t classes, int32_t label, T* dLogits) {
-  const T largest = *std::max_element(logits, logits + classes);
+T crossEntropy(int64_t count, const T* logits, int64_t stride, int32_t label, T* dLogits, int64_t dStride) {
+  T largest = logits[0];
+  for (int64_t c = 1; c < count; ++c) largest = std::max(largest, logits[c * stride]);
   T sum = 0;
-  for (int64_t c = 0; c < classes; ++c) sum += std::exp(logits[c] - largest);
-  for (int64_t c = 0; c < classes; ++c) {
-    dLogits[c] = std::exp(logits[c] - largest) / sum - (c == label ? T(1) : T(0));
+  for (int64_t c = 0; c < count; ++c) sum += std::exp(logits[c * stride] - largest);
+  for (int64_t c = 0; c < count; ++c) {
+    dLogits[c * dStride] = std::exp(logits[c * stride] - largest) / sum - (c == label ? T(1) : T(0));
   }
-  return std::log(sum) + largest - logits[label];
+  return std::log(sum) + largest - logits[label * stride];
+}
+
+template <typename T>
+void classLoss(const LossArgs& args, int64_t s) {
+  const int32_t label = static_cast<const int32_t*>(args.labels)[s];
+  *args.losses.row<T>(s) = crossEntropy(args.logits.cols, args.logits.row<T>(s), 1, label, args.dLogits.row<T>(s), 1);
+}
+
+template <typename T>
+void valueLoss(const LossArgs& args, int64_t s) {
+  const T difference = *args.logits.row<T>(s) - vectorOf<T>(args.labels)[s];
+  *args.losses.row<T>(s) = difference * difference;
+  *args.dLogits.row<T>(s) = 2 * difference;
+}
+
+template <typename T>
+void spanLoss(const LossArgs& args, int64_t s) {
+  const int32_t* labels = static_cast<const int32_t*>(args.labels) + 2 * s;
+  const int64_t first = args.offsets[s], tokens = args.offsets[s + 1] - first;
+  T sum = 0;
+  for (int64_t end : {0, 1}) {
+    sum += crossEntropy(tokens, args.logits.row<T>(first) + end, args.logits.stride, labels[end],
+                        args.dLogits.row<T>(first) + end, args.dLogits.stride);
+    for (int64_t t = first; t < first + tokens; ++t) args.dLogits.row<T>(t)[end] /= 2;
+  }
+  *args.losses.row<T>(s) = sum / 2;
 }
 
 }  // namespace
 
 template <typename T>
 void loss(const LossArgs& args) {
-  for (int64_t r = 0; r < args.logits.rows; ++r) {
-    const T* logits = args.logits.row<T>(r);
-    T* dLogits = args.dLogits.row<T>(r);
-    T* value = args.losses.row<T>(r);
-    if (args.kind == LossKind::crossEntropy) {
-      *value = crossEntropy(logits, args.logits.cols, static_cast<const int32_t*>(args.labels)[r], dLogits);
-    } else {
-      const T difference = logits[0] - vectorOf<T>(args.labels)[r];
-      *value = difference * difference;
-      dLogits[0] = 2 * difference;
-    }
+  for (int64_t s = 0; s < args.losses.rows; ++s) {
+    if (args.kind == LossKind::crossEntropy) classLoss<T>(args, s);
+    if (args.kind == LossKind::meanSquared) valueLoss<T>(args, s);
+    if (args.kind == LossKind::span) spanLoss<T>(args, s);
   }
 }
 

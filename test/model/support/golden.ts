@@ -8,10 +8,21 @@ import { repoRoot } from '../../support/paths.js';
 
 const FORMAT = 1;
 
-export const goldenModels = ['gelu', 'gelu-new', 'relu', 'regression'] as const;
+export const bertClassifiers = ['gelu', 'gelu-new', 'relu', 'regression'] as const;
+export const goldenModels = [
+  ...bertClassifiers,
+  'bert-span',
+  'distilbert',
+  'distilbert-span',
+  'roberta',
+  'roberta-span',
+] as const;
 export type GoldenName = (typeof goldenModels)[number];
 
-interface Sequence {
+/** A class, a value, or the start and end token of a span. */
+export type Label = number | number[];
+
+export interface Sequence {
   ids: number[];
   types: number[];
 }
@@ -20,10 +31,11 @@ interface Sequence {
 export interface Golden {
   loss: LossKind;
   sequences: Sequence[];
-  labels: number[];
+  labels: Label[];
   cases: {
     name: string;
     mask: { heads: number[]; neurons: number[] };
+    /** [sequences][labels], of a span head [tokens][2] */
     logits: number[][];
     losses: number[];
     /** [sequences][units of all layers], of each sequence's own loss */
@@ -53,8 +65,8 @@ export function packSequences(sequences: readonly Sequence[]): PackedBatch {
   };
 }
 
-export function packLabels({ loss, labels }: { loss: LossKind; labels: number[] }): Int32Array | Float32Array {
-  return loss === 'crossEntropy' ? Int32Array.from(labels) : Float32Array.from(labels);
+export function packLabels({ loss, labels }: { loss: LossKind; labels: Label[] }): Int32Array | Float32Array {
+  return loss === 'meanSquared' ? Float32Array.from(labels.flat()) : Int32Array.from(labels.flat());
 }
 
 export function packMask(mask: { heads: number[]; neurons: number[] }): Mask {

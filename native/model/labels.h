@@ -1,0 +1,33 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "model/batch.h"
+
+namespace espalier {
+
+/// What the sequences of a batch should be answered with.
+struct Labels {
+  LossKind loss = LossKind::crossEntropy;
+  /// A class a sequence for crossEntropy; start and end token of every sequence, counted inside it, for span.
+  std::vector<int32_t> classes;
+  std::vector<float> values;  // a number a sequence for meanSquared
+};
+
+/// Throws invalidArgument unless the labels are some that a model of `spec` can be judged by on `batch`.
+void checkLabels(const Labels& labels, const PackedBatch& batch, const ModelSpec& spec);
+
+/// The labels of one micro-batch in device memory.
+class DeviceLabels {
+ public:
+  DeviceLabels(Backend& backend, const Labels& labels, const MicroBatch& part);
+
+  const void* data() const { return classes_ ? classes_->data() : values_.view.data; }
+
+ private:
+  std::shared_ptr<Buffer> classes_;
+  Tensor values_;
+};
+
+}  // namespace espalier

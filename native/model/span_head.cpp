@@ -1,0 +1,18 @@
+#include "model/span_head.h"
+
+namespace espalier {
+
+void SpanHead::forward(const Matrix& tokens, const Matrix& logits) {
+  const PackedLinear& classifier = model_.head().classifier;
+  Epilogue epilogue;
+  epilogue.bias = classifier.bias.view.data;
+  model_.backend().linear(tokens, *classifier.forward, epilogue, logits);
+}
+
+Matrix SpanHead::backward(const Matrix& dLogits) {
+  const Matrix tokens = workspace_.matrix(dLogits.rows, model_.spec().hiddenSize);
+  model_.backend().linear(dLogits, *model_.head().classifier.backward, {}, tokens);
+  return tokens;
+}
+
+}  // namespace espalier
