@@ -132,6 +132,7 @@ const badVocabTxt: [name: string, vocab: string, config: string, message: RegExp
     /<x> has the id 9, but/,
   ],
   ['added token of no id', vocabTxt, '{"added_tokens_decoder": {"x": {"content": "<x>"}}}', /<x> has the id NaN, but/],
+  ['words left whole', vocabTxt, '{"do_basic_tokenize": false}', /do_basic_tokenize: false is not supported/],
   ['other tokenizer', vocabTxt, '{"tokenizer_class": "BertJapaneseTokenizer"}', /"BertJapaneseTokenizer" is not supp/],
 ];
 
@@ -168,6 +169,13 @@ for (const [name, files, message] of badPairFiles) {
     await t.rejects(loadTokenizer(directory), { name: 'EspalierError', code: 'ERR_TOKENIZER', message });
   });
 }
+
+t.test('added tokens of which only their ids are known are refused', async (t) => {
+  const directory = t.testdir({ ...pairFiles, 'added_tokens.json': '{"<ent>": 900}' });
+  await t.rejects(loadTokenizer(directory), { code: 'ERR_TOKENIZER', message: /added_tokens\.json is not supported/ });
+  writeFileSync(join(directory, 'tokenizer_config.json'), '{"added_tokens_decoder": {}}');
+  await t.resolves(loadTokenizer(directory), 'newer settings say all of them');
+});
 
 t.test('vocab.json without merges.txt is refused', async (t) => {
   const directory = t.testdir({ 'vocab.json': '{}' });
