@@ -11,8 +11,9 @@ import { speedup } from './speedup.js';
 import type { BenchContext, Row } from './support/benchmark.js';
 import { environment } from './support/environment.js';
 import { PyTorch } from './support/pytorch.js';
+import { tokenizer } from './tokenizer.js';
 
-const benchmarks = [gemm, forward, maskGradients, kwon, speedup, memory];
+const benchmarks = [gemm, forward, maskGradients, kwon, speedup, memory, tokenizer];
 
 const { values: options, positionals: names } = parseArgs({
   allowPositionals: true,

@@ -1,4 +1,5 @@
-import { isWhitespace } from './unicode.js';
+import { EspalierError } from '../native/errors.js';
+import { isWhitespace, isWord } from './unicode.js';
 
 /** A token found in the text before it is split into words. */
 export interface AddedToken {
@@ -13,14 +14,33 @@ export interface AddedToken {
   normalized: boolean;
 }
 
+/**
+ * Checks the ids of added tokens: those that the vocabulary lacks extend it, in their order.
+ * @throws EspalierError ERR_TOKENIZER
+ */
+export function checkAddedTokens(tokens: AddedToken[], vocabulary: ReadonlyMap<string, number>): AddedToken[] {
+  const seen = new Set<string>();
+  let nextId = vocabulary.size;
+  for (const { id, content } of tokens) {
+    if (seen.has(content)) throw new EspalierError('ERR_TOKENIZER', `the added token ${content} is listed twice`);
+    seen.add(content);
+    const expected = vocabulary.get(content) ?? nextId++;
+    if (id !== expected) {
+      throw new EspalierError(
+        'ERR_TOKENIZER',
+        `the added token ${content} has the id ${id}, but must have ${expected}`,
+      );
+    }
+  }
+  return tokens;
+}
+
 /** A stretch of a text: an added token where `id` is there, plain text otherwise. */
 export interface Segment {
   start: number;
   end: number;
   id?: number;
 }
-
-const WORD_CHARACTER = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u;
 
 /** Finds added tokens in a text: leftmost first, the longest of those that start at one place. */
 export class AddedTokenMatcher {
@@ -44,6 +64,8 @@ export class AddedTokenMatcher {
       let end = start + match[0].length;
       if (token.singleWord && (endsWithWord(text, start) || startsWithWord(text, end))) continue;
       if (token.lstrip) while (start > done && isWhitespace(text.charCodeAt(start - 1))) start--;
+      // The token before may have swallowed what this one begins with.
+      if (token.lstrip) start = Math.min(Math.max(start, done), end);
       if (token.rstrip) while (end < text.length && isWhitespace(text.charCodeAt(end))) end++;
       if (start > done) segments.push({ start: done, end: start });
       segments.push({ start, end, id: token.id });
@@ -55,6 +77,5 @@ export class AddedTokenMatcher {
 }
 
 const endsWithWord = (text: string, end: number): boolean =>
-  WORD_CHARACTER.test([...text.slice(Math.max(0, end - 2), end)].at(-1) ?? '');
-const startsWithWord = (text: string, start: number): boolean =>
-  WORD_CHARACTER.test([...text.slice(start, start + 2)][0] ?? '');
+  isWord([...text.slice(Math.max(0, end - 2), end)].at(-1)?.codePointAt(0) ?? 0);
+const startsWithWord = (text: string, start: number): boolean => isWord(text.codePointAt(start) ?? 0);
