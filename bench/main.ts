@@ -7,13 +7,14 @@ import { gemm } from './gemm.js';
 import { kwon } from './kwon.js';
 import { maskGradients } from './mask-gradients.js';
 import { memory } from './memory.js';
+import { onnxExport } from './onnx-export.js';
 import { speedup } from './speedup.js';
 import type { BenchContext, Row } from './support/benchmark.js';
 import { environment } from './support/environment.js';
 import { PyTorch } from './support/pytorch.js';
 import { tokenizer } from './tokenizer.js';
 
-const benchmarks = [gemm, forward, maskGradients, kwon, speedup, memory, tokenizer];
+const benchmarks = [gemm, forward, maskGradients, kwon, speedup, onnxExport, tokenizer, memory];
 
 const { values: options, positionals: names } = parseArgs({
   allowPositionals: true,

@@ -22,6 +22,7 @@ const model = join(root, 'models/sentiment-mini');
 const data = join(root, 'demo');
 const prune = ['prune', model, '--task', 'sst2', '--train', join(data, 'train.tsv'), '--keep', '0.5'];
 run('npx', ['--no-install', 'espalier', ...prune, '--samples', '256', '--output', 'pruned'], inProject);
+run('npx', ['--no-install', 'espalier', 'export', 'pruned', '--onnx', 'pruned.onnx', '--dense', 'dense'], inProject);
 writeFileSync(
   join(project, 'use.js'),
   `import { loadModel, predict } from 'espalier';

@@ -1,6 +1,6 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { PackedBatch } from '../../src/native/addon.js';
-import { sequenceClassificationOnnx } from '../../src/onnx/sequence-classification.js';
+import { encoderOnnx } from '../../src/onnx/encoder.js';
 import { version } from '../../src/version.js';
 import type { BenchModel } from './models.js';
 import { type Batch, sequenceCount, type Workload } from './workloads.js';
@@ -10,7 +10,7 @@ export class OnnxRuntime {
   private constructor(private readonly session: InferenceSession) {}
 
   static async open({ spec, weights }: BenchModel, threads: number): Promise<OnnxRuntime> {
-    const model = sequenceClassificationOnnx(spec, weights, version);
+    const model = Buffer.concat(encoderOnnx(spec, weights, version));
     const options = { intraOpNumThreads: threads, interOpNumThreads: 1, logSeverityLevel: 3 as const };
     return new OnnxRuntime(await InferenceSession.create(model, options));
   }

@@ -1,10 +1,8 @@
-import { type Example, labelsOf } from '../../src/data/examples.js';
-import { packExamples } from '../../src/data/pack.js';
-import { sampleIndices } from '../../src/data/sample.js';
 import type { ModelSpec, PackedBatch } from '../../src/native/addon.js';
 import { Engine } from '../../src/native/engine.js';
 import { Model } from '../../src/native/model.js';
 import { type PruneOutcome, pruneModel } from '../../src/prune/prune.js';
+import { drawCalibration } from '../../src/tasks/calibration.js';
 import { findTask } from '../../src/tasks/task.js';
 import { loadTokenizer } from '../../src/tokenizer/tokenizer.js';
 import { hasShared, sharedPath } from '../../test/support/paths.js';
@@ -26,21 +24,23 @@ export async function pruneOnMrpc(load: () => Promise<BenchModel>, threads: numb
   if (!hasShared) return undefined;
   const task = findTask('mrpc');
   const examples = await glueExamples('mrpc', 'train');
-  const drawn = Array.from(sampleIndices(examples.length, SAMPLES, 0), (index) => examples[index] as Example);
   const tokenizer = await loadTokenizer(sharedPath('models/minilm-mrpc'));
-  const batch = packExamples(tokenizer, drawn, task.maxLength);
+  const { maxLength } = task;
+  const calibration = await drawCalibration(examples, task, tokenizer, { maxLength, samples: SAMPLES, seed: 0 });
   using model = await open(load, threads);
-  const outcome = await pruneModel(
-    model,
-    { batch, labels: labelsOf(drawn, task) },
-    { preset: 'kwon', keep: KEEP, loss: task.loss, batchSize: 32, sequenceLength: task.averageLength as number },
-  );
+  const outcome = await pruneModel(model, calibration, {
+    preset: 'kwon',
+    keep: KEEP,
+    loss: task.loss,
+    batchSize: 32,
+    sequenceLength: task.averageLength as number,
+  });
   using pruned = outcome.model;
   const { seconds, macs } = outcome;
   return {
     seconds,
     macs,
-    batch,
+    batch: calibration.batch,
     dense: model.spec,
     teacher: withUnits(model.spec, outcome.masks.teacher),
     student: pruned.spec,

@@ -1,5 +1,5 @@
 import { type Example, readExamples } from '../../src/data/examples.js';
-import { packExamples } from '../../src/data/pack.js';
+import { packSequences } from '../../src/data/pack.js';
 import { Random } from '../../src/data/random.js';
 import type { PackedBatch } from '../../src/native/addon.js';
 import { findTask } from '../../src/tasks/task.js';
@@ -53,20 +53,21 @@ export async function glueBatches(
   stride = 1,
 ): Promise<Workload | undefined> {
   if (!hasShared) return undefined;
-  const { maxLength } = findTask(task);
+  const { encode, maxLength } = findTask(task);
   const tokenizer = await loadTokenizer(sharedPath('models', `minilm-${task}`));
+  const pack = (some: Example[]) => packSequences(some.flatMap((example) => encode(example, tokenizer, maxLength)));
   const examples = (await glueExamples(task, split)).slice(0, batchSize * batchCount);
   const batches: Batch[] = [];
   const labels: Int32Array[] = [];
   for (let first = 0; first < examples.length; first += batchSize) {
     const batch = examples.slice(first, first + batchSize);
-    const { offsets } = packExamples(tokenizer, batch, maxLength);
+    const { offsets } = pack(batch);
     const longest = batch.reduce(
       (most, _, i) => Math.max(most, (offsets[i + 1] as number) - (offsets[i] as number)),
       0,
     );
     const run = batch.filter((_, index) => index % stride === 0);
-    batches.push({ packed: packExamples(tokenizer, run, maxLength), longest });
+    batches.push({ packed: pack(run), longest });
     labels.push(Int32Array.from(run, ({ label }) => label as number));
   }
   return { name: `${glueFolders[task]} ${split}, batch ${batchSize}`, batches, labels };

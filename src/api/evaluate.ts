@@ -1,12 +1,13 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type Example, labelsOf, readExamples } from '../data/examples.js';
-import { packExamples } from '../data/pack.js';
-import type { PackedBatch } from '../native/addon.js';
+import { checkOutputFile, writeOutputFile } from '../checkpoint/output-file.js';
+import { type Example, type Label, labelsOf, readExamples } from '../data/examples.js';
+import type { DataFormat } from '../data/rows.js';
 import { throwIfAborted } from '../native/cancel.js';
 import { longestInput } from '../native/longest-input.js';
 import type { Model } from '../native/model.js';
 import type { OnProgress } from '../progress.js';
-import { type Columns, resolveTask, type Task } from '../tasks/task.js';
+import { type Columns, type Prediction, resolveTask, type Task } from '../tasks/task.js';
+import { TaskBatch } from '../tasks/task-batch.js';
 import type { LoadedModel } from './model.js';
 
 export interface WorkOptions {
@@ -16,21 +17,30 @@ export interface WorkOptions {
 }
 
 export interface DataOptions {
-  /** `sst2`, `mrpc`, ..., `classification` or `regression`; by default what config.json names. */
+  /** `sst2`, `mrpc`, ..., `squad`, `classification` or `regression`; by default what config.json names. */
   task?: string | undefined;
   /** Columns of the data file where they are not the task's own. */
   columns?: Partial<Columns> | undefined;
+  /** Of the data files, whatever their names end in. */
+  format?: DataFormat | undefined;
   /** Longest input in tokens; by default the task's. */
   maxLength?: number | undefined;
 }
 
 export interface EvaluateOptions extends DataOptions, WorkOptions {
-  /** A TSV, CSV or JSONL file, or labelled examples. */
+  /** A data file, or labelled examples. */
   examples: string | readonly Example[];
   /** Use only the first so many. */
   limit?: number | undefined;
   /** Examples in one forward pass, 32 by default; the metrics do not depend on it. */
   batch?: number | undefined;
+  /**
+   * A file to write with the predictions as the task's official evaluation reads them: {id: answer} of SQuAD, the
+   * submission format of GLUE.
+   */
+  predictions?: string | undefined;
+  /** Replace an existing file of that name. */
+  force?: boolean | undefined;
 }
 
 export interface Evaluation {
@@ -48,25 +58,31 @@ export interface Evaluation {
 /**
  * Metrics and throughput of a model on labelled examples.
  *
- * @throws EspalierError ERR_TASK, ERR_DATA, ERR_CANCELLED
+ * @throws EspalierError ERR_TASK, ERR_DATA, ERR_OUTPUT, ERR_CANCELLED
  */
 export async function evaluate(model: LoadedModel, options: EvaluateOptions): Promise<Evaluation> {
+  const { predictions: output, force, signal } = options;
   const task = resolveTask(model.checkpoint, options.task);
-  const examples = await examplesFrom(options.examples, task, options.columns);
-  const batches = await EvaluationBatches.pack(model, task, examples.slice(0, options.limit), options);
-  return batches.evaluate(model.native, 'evaluate', options);
+  if (output !== undefined) checkOutputFile(output, force);
+  const examples = (await examplesFrom(options.examples, task, options)).slice(0, options.limit);
+  const batches = await EvaluationBatches.pack(model, task, examples, options);
+  const { evaluation, predictions } = await batches.evaluate(model.native, 'evaluate', options);
+  if (output !== undefined) {
+    await writeOutputFile(output, [Buffer.from(task.submission(predictions, examples))], { force, signal });
+  }
+  return evaluation;
 }
 
 export async function examplesFrom(
   source: string | readonly Example[],
   task: Task,
-  columns: Partial<Columns> | undefined,
+  { columns, format, signal }: Pick<DataOptions & WorkOptions, 'columns' | 'format' | 'signal'>,
 ): Promise<readonly Example[]> {
-  return typeof source === 'string' ? readExamples(source, task, columns) : source;
+  return typeof source === 'string' ? readExamples(source, task, columns, { format, signal }) : source;
 }
 
 /** The longest input that both the task and the model's positions allow. */
-export function lengthLimit(model: LoadedModel, task: Pick<Task, 'maxLength'>, maxLength: number | undefined): number {
+export function lengthLimit(model: LoadedModel, task: Task, maxLength: number | undefined): number {
   return Math.min(maxLength ?? task.maxLength, longestInput(model.checkpoint.spec));
 }
 
@@ -74,8 +90,8 @@ export function lengthLimit(model: LoadedModel, task: Pick<Task, 'maxLength'>, m
 export class EvaluationBatches {
   private constructor(
     private readonly task: Task,
-    private readonly labels: ArrayLike<number>,
-    private readonly batches: readonly PackedBatch[],
+    private readonly labels: readonly Label[],
+    private readonly batches: readonly TaskBatch[],
   ) {}
 
   static async pack(
@@ -84,39 +100,43 @@ export class EvaluationBatches {
     examples: readonly Example[],
     { batch = 32, maxLength, signal }: Pick<EvaluateOptions, 'batch' | 'maxLength' | 'signal'>,
   ): Promise<EvaluationBatches> {
+    const labels = labelsOf(examples, task);
     const limit = lengthLimit(model, task, maxLength);
-    const batches: PackedBatch[] = [];
+    const batches: TaskBatch[] = [];
     for (let first = 0; first < examples.length; first += batch) {
       throwIfAborted(signal);
-      batches.push(packExamples(model.tokenizer, examples.slice(first, first + batch), limit));
+      batches.push(new TaskBatch(task, examples.slice(first, first + batch), model.tokenizer, limit));
       await nextTurn();
     }
-    return new EvaluationBatches(task, labelsOf(examples, task), batches);
+    return new EvaluationBatches(task, labels, batches);
   }
 
-  async evaluate(model: Model, stage: string, { signal, onProgress }: WorkOptions): Promise<Evaluation> {
+  async evaluate(
+    model: Model,
+    stage: string,
+    { signal, onProgress }: WorkOptions,
+  ): Promise<{ evaluation: Evaluation; predictions: Prediction[] }> {
     const examples = this.labels.length;
-    const classes = model.spec.labels;
-    const logits = new Float32Array(examples * classes);
-    let done = 0;
+    const predictions: Prediction[] = [];
     let tokens = 0;
     let milliseconds = 0;
     for (const batch of this.batches) {
       const start = performance.now();
-      logits.set(await model.forward(batch, { signal }), done * classes);
+      const logits = await model.forward(batch.packed, { signal });
       milliseconds += performance.now() - start;
-      done += batch.offsets.length - 1;
-      tokens += batch.ids.length;
-      onProgress?.({ stage, done, total: examples });
+      tokens += batch.packed.ids.length;
+      for (const prediction of batch.predictions(logits)) predictions.push(prediction);
+      onProgress?.({ stage, done: predictions.length, total: examples });
     }
     const seconds = milliseconds / 1000;
-    return {
+    const evaluation = {
       task: this.task.name,
-      metrics: this.task.metrics(logits, this.labels, classes),
+      metrics: this.task.metrics(predictions, this.labels),
       examples,
       tokens,
       seconds,
       tokensPerSecond: tokens / seconds,
     };
+    return { evaluation, predictions };
   }
 }

@@ -1,32 +1,22 @@
-import { packExamples } from '../data/pack.js';
-import { namedTask, resolveTask, type Task, taskNames } from '../tasks/task.js';
+import type { CheckpointDescription } from '../checkpoint/checkpoint.js';
+import { namedTask, type Prediction, resolveTask, type Task, taskNames } from '../tasks/task.js';
+import { TaskBatch } from '../tasks/task-batch.js';
 import { type DataOptions, lengthLimit, type WorkOptions } from './evaluate.js';
 import type { LoadedModel } from './model.js';
 
-export interface PredictOptions extends Omit<DataOptions, 'columns'>, WorkOptions {}
+export interface PredictOptions extends Pick<DataOptions, 'task' | 'maxLength'>, WorkOptions {}
 
-/** A text, or two that belong together. */
+/** A text, or two that belong together: of a question answering model, a question and its context. */
 export interface PredictInput {
   text: string;
   pair?: string;
 }
 
-export type Prediction =
-  | {
-      label: string;
-      /** Of the label; every label's is in `probabilities`, in the model's order. */
-      probability: number;
-      probabilities: number[];
-    }
-  | {
-      /** What a regression model says. */
-      value: number;
-    };
-
 /**
- * Labels with their probabilities, or values of a regression, one a text; all texts go through the model together.
+ * Labels with their probabilities, values of a regression or answers to questions, one an input; all inputs go through
+ * the model together.
  *
- * @throws EspalierError ERR_TASK, ERR_CANCELLED
+ * @throws EspalierError ERR_TASK, ERR_DATA for a question without context, ERR_CANCELLED
  */
 export async function predict(
   model: LoadedModel,
@@ -34,32 +24,23 @@ export async function predict(
   options: PredictOptions = {},
 ): Promise<Prediction[]> {
   if (inputs.length === 0) return [];
-  const { checkpoint, tokenizer } = model;
-  const task = taskOf(model, options.task);
+  const task = predictionTask(model.checkpoint, options.task);
   const examples = inputs.map((input) => (typeof input === 'string' ? { text: input } : input));
-  const batch = packExamples(tokenizer, examples, lengthLimit(model, task, options.maxLength));
-  const logits = await model.native.forward(batch, { signal: options.signal });
+  const batch = new TaskBatch(task, examples, model.tokenizer, lengthLimit(model, task, options.maxLength));
+  const predictions = batch.predictions(await model.native.forward(batch.packed, { signal: options.signal }));
   options.onProgress?.({ stage: 'predict', done: inputs.length, total: inputs.length });
-  if (checkpoint.problem === 'regression') return Array.from(logits, (value) => ({ value }));
-
-  const labels = task.labels ?? checkpoint.labels;
-  return examples.map((_, row) => {
-    const probabilities = softmax(logits.subarray(row * labels.length, (row + 1) * labels.length));
-    const probability = Math.max(...probabilities);
-    return { label: labels[probabilities.indexOf(probability)] as string, probability, probabilities };
-  });
+  return predictions;
 }
 
-/** Predicting needs no task; where there is one it has better label names and a length. */
-function taskOf({ checkpoint }: LoadedModel, name: string | undefined): Pick<Task, 'labels' | 'maxLength'> {
-  const named = namedTask(checkpoint.config);
-  if (name === undefined && (named === undefined || !taskNames.includes(named))) return { maxLength: 128 };
-  return resolveTask(checkpoint, name);
-}
+const plainTasks: Record<Task['kind'], string> = {
+  classification: 'classification',
+  regression: 'regression',
+  span: 'squad',
+};
 
-function softmax(logits: Float32Array): number[] {
-  const largest = Math.max(...logits);
-  const exponentials = Array.from(logits, (logit) => Math.exp(logit - largest));
-  const sum = exponentials.reduce((total, value) => total + value, 0);
-  return exponentials.map((value) => value / sum);
+/** Predicting needs no task to be named; where one is, it has better label names, columns and a length. Throws ERR_TASK. */
+export function predictionTask(checkpoint: CheckpointDescription, name: string | undefined): Task {
+  const named = name ?? namedTask(checkpoint.config);
+  const known = name !== undefined || (named !== undefined && taskNames.includes(named));
+  return resolveTask(checkpoint, known ? named : plainTasks[checkpoint.problem]);
 }

@@ -1,18 +1,17 @@
 import { writeCheckpoint } from '../checkpoint/checkpoint.js';
-import { weightShapes } from '../checkpoint/roles.js';
-import { type Example, labelsOf } from '../data/examples.js';
-import { packExamples } from '../data/pack.js';
-import { sampleIndices } from '../data/sample.js';
-import type { DType, TensorData } from '../native/addon.js';
+import type { Example } from '../data/examples.js';
+import type { DType } from '../native/addon.js';
 import { EspalierError } from '../native/errors.js';
 import { Model } from '../native/model.js';
 import { type PruneOutcome, pruneModel } from '../prune/prune.js';
 import { parameterCount } from '../report/model-report.js';
 import type { Metrics, PruneReport } from '../report/prune-report.js';
+import { drawCalibration } from '../tasks/calibration.js';
 import { resolveTask, type Task } from '../tasks/task.js';
 import { version } from '../version.js';
 import { type DataOptions, EvaluationBatches, examplesFrom, lengthLimit, type WorkOptions } from './evaluate.js';
 import { LoadedModel } from './model.js';
+import { storedWeights } from './stored-weights.js';
 
 export interface PruneOptions extends DataOptions, WorkOptions {
   /** Labelled file or examples to calibrate on: some of what the model was trained on. */
@@ -24,7 +23,7 @@ export interface PruneOptions extends DataOptions, WorkOptions {
   preset?: 'kwon' | undefined;
   /** Calibration samples, drawn with replacement; 2,048 by default. */
   samples?: number | undefined;
-  /** Samples of a mini-batch of the method's gradients; 32 by default. */
+  /** Samples of a mini-batch of the method's gradients; by default the task's, 32 or SQuAD's 12. */
   batch?: number | undefined;
   /** Of the draw; 0 by default. */
   seed?: number | undefined;
@@ -83,20 +82,22 @@ export class PruneResult {
  */
 export async function prune(model: LoadedModel, options: PruneOptions): Promise<PruneResult> {
   const start = performance.now();
-  const { keep, preset = 'kwon', batch: batchSize = 32, seed = 0, signal, onProgress } = options;
+  const { keep, preset = 'kwon', samples = 2048, seed = 0, signal, onProgress } = options;
   if (options.stages && options.eval === undefined) {
     throw new EspalierError('ERR_OPTION', '--stages has nothing to evaluate on (give --eval too)');
   }
   const task = resolveTask(model.checkpoint, options.task);
   const comparison = await Comparison.prepare(model, task, options);
-  const calibration = await drawCalibration(model, task, options);
+  const train = await examplesFrom(options.train, task, options);
+  const maxLength = lengthLimit(model, task, options.maxLength);
+  const calibration = await drawCalibration(train, task, model.tokenizer, { maxLength, samples, seed, signal });
   const dense = await comparison?.metricsOf(model.native, 'evaluate dense');
   const stages: Record<string, Metrics> = {};
   const outcome = await pruneModel(model.native, calibration, {
     preset,
     keep,
     loss: task.loss,
-    batchSize,
+    batchSize: options.batch ?? task.miniBatch,
     sequenceLength: task.averageLength ?? calibration.batch.ids.length / (calibration.batch.offsets.length - 1),
     signal,
     onProgress,
@@ -147,25 +148,17 @@ class Comparison {
 
   static async prepare(model: LoadedModel, task: Task, options: PruneOptions): Promise<Comparison | undefined> {
     if (options.eval === undefined) return undefined;
-    const examples = await examplesFrom(options.eval, task, options.columns);
+    const examples = await examplesFrom(options.eval, task, options);
     // The mini-batch is the method's; evaluation has its own.
     const batches = await EvaluationBatches.pack(model, task, examples, { ...options, batch: undefined });
     return new Comparison(batches, options);
   }
 
   async metricsOf(native: Model, stage: string): Promise<Metrics> {
-    const { metrics, seconds } = await this.batches.evaluate(native, stage, this.options);
-    this.seconds += seconds;
-    return metrics;
+    const { evaluation } = await this.batches.evaluate(native, stage, this.options);
+    this.seconds += evaluation.seconds;
+    return evaluation.metrics;
   }
-}
-
-async function drawCalibration(model: LoadedModel, task: Task, options: PruneOptions) {
-  const examples = await examplesFrom(options.train, task, options.columns);
-  const indices = sampleIndices(examples.length, options.samples ?? 2048, options.seed ?? 0);
-  const samples = Array.from(indices, (index) => examples[index] as Example);
-  const batch = packExamples(model.tokenizer, samples, lengthLimit(model, task, options.maxLength));
-  return { batch, labels: labelsOf(samples, task) };
 }
 
 /** The outcome, loaded again from the weights as they will be stored. */
@@ -189,13 +182,4 @@ async function smallerModel(
     bytes: [...weights.values()].reduce((sum, { data }) => sum + data.byteLength, 0),
   };
   return new LoadedModel(checkpoint, model.tokenizer, native, 0);
-}
-
-/** A model's weights by role, in the dtype and shapes that a checkpoint stores. */
-async function storedWeights(model: Model, dtype: DType): Promise<Map<string, TensorData>> {
-  const weights = new Map<string, TensorData>();
-  for (const [role, shape] of weightShapes(model.spec)) {
-    weights.set(role, { ...(await model.weight(role, dtype)), shape });
-  }
-  return weights;
 }

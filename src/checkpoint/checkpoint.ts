@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { DType, ModelSpec, TensorData } from '../native/addon.js';
+import type { DType, LayerShape, ModelSpec, TensorData } from '../native/addon.js';
 import { throwIfAborted } from '../native/cancel.js';
 import { EspalierError } from '../native/errors.js';
 import { quote, quoteSome } from '../quote.js';
@@ -25,8 +25,12 @@ export interface CheckpointDescription {
   /** config.json as it is. */
   config: Record<string, unknown>;
   architecture: Family['name'];
+  /** The class of transformers that it is. */
+  modelClass: string;
   spec: ModelSpec;
-  /** Role -> name in the weight files. */
+  /** What every layer has where nothing is pruned. */
+  fullLayer: LayerShape;
+  /** Role -> tensor name as transformers writes it today, whatever it is in the files. */
   tensorNames: Map<string, string>;
   /** Of the weights; f32 where several are mixed. */
   dtype: DType;
@@ -53,19 +57,23 @@ export async function readCheckpoint(directory: string, options: { signal?: Abor
   const head = findHead(config, family);
   const { labels, problem } = readLabels(config, head);
   const spec = { ...family.readEncoder(config), head, labels: labels.length };
+  const [fullLayer] = family.readEncoder({ ...config, espalier: undefined }).layers as [LayerShape];
   const files = await WeightFiles.open(directory);
   try {
-    const tensorNames = matchTensors(directory, family, spec, files.tensors);
+    const stored = matchTensors(directory, family, spec, files.tensors);
     const weights = new Map<string, TensorData>();
-    for (const [role, name] of tensorNames) {
+    for (const [role, tensor] of stored) {
       throwIfAborted(options.signal);
-      weights.set(role, await readWeight(name, files.tensors.get(name) as StoredTensor));
+      weights.set(role, await readWeight(tensor));
     }
+    const tensorNames = new Map([...stored.keys()].map((role) => [role, tensorName(family, head, role, true)]));
     return {
       directory,
       config,
       architecture: family.name,
+      modelClass: family.architectures[head],
       spec,
+      fullLayer,
       weights,
       tensorNames,
       dtype: commonDType(weights),
@@ -102,13 +110,13 @@ function findHead(config: Record<string, unknown>, { architectures }: Family): H
   return architecture === architectures.span ? 'span' : 'sequence';
 }
 
-/** Role -> stored name, every shape as the spec says, no weight missing and none left over. */
+/** Role -> tensor, every shape as the spec says, no weight missing and none left over. */
 function matchTensors(
   directory: string,
   family: Family,
   spec: ModelSpec,
   tensors: ReadonlyMap<string, StoredTensor>,
-): Map<string, string> {
+): Map<string, StoredTensor> {
   const fail = (reason: string) =>
     new EspalierError('ERR_CHECKPOINT', `${directory}: ${reason} (do config.json and the weights belong together?)`);
   const prefixed = [...tensors.keys()].some((name) => name.startsWith(family.prefix));
@@ -121,23 +129,23 @@ function matchTensors(
   const known = new Set([...names.values(), ...unused]);
   const unknown = [...tensors.keys()].filter((name) => !known.has(name));
   if (unknown.length > 0) throw fail(`the weights have the unknown ${quoteSome(unknown)}`);
-  for (const [role, name] of names) {
-    const found = (tensors.get(name) as StoredTensor).entry.shape;
+  const stored = new Map([...names].map(([role, name]) => [role, tensors.get(name) as StoredTensor]));
+  for (const [role, { name, shape }] of stored) {
     const expected = shapes.get(role) as number[];
-    if (found.join() !== expected.join()) {
-      throw fail(`tensor ${quote(name)} has the shape ${quote(found)}, config.json says ${quote(expected)}`);
+    if (shape.join() !== expected.join()) {
+      throw fail(`tensor ${quote(name)} has the shape ${quote(shape)}, config.json says ${quote(expected)}`);
     }
   }
-  return names;
+  return stored;
 }
 
-async function readWeight(name: string, { entry, file }: StoredTensor): Promise<TensorData> {
-  const dtype = (Object.keys(storedDTypes) as DType[]).find((candidate) => storedDTypes[candidate] === entry.dtype);
+async function readWeight({ dtype: stored, shape, file, name }: StoredTensor): Promise<TensorData> {
+  const dtype = (Object.keys(storedDTypes) as DType[]).find((candidate) => storedDTypes[candidate] === stored);
   if (!dtype) {
     const supported = Object.values(storedDTypes).join(', ');
     throw new EspalierError(
       'ERR_UNSUPPORTED',
-      `${file.path}: tensor ${quote(name)} has the dtype ${entry.dtype} (weights are read as ${supported})`,
+      `${file.path}: tensor ${quote(name)} has the dtype ${stored} (weights are read as ${supported})`,
     );
   }
   const data = await file.read(name, (piece) => {
@@ -147,5 +155,5 @@ async function readWeight(name: string, { entry, file }: StoredTensor): Promise<
       `${file.path}: tensor ${quote(name)} holds NaN or infinite numbers (the model is broken: train or save it again)`,
     );
   });
-  return { dtype, shape: entry.shape, data };
+  return { dtype, shape, data };
 }

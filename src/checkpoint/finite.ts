@@ -1,4 +1,6 @@
-import type { DType } from '../native/addon.js';
+import type { DType, TensorData } from '../native/addon.js';
+import { EspalierError } from '../native/errors.js';
+import { quote } from '../quote.js';
 
 /** All ones in an IEEE exponent mean infinity or not-a-number. */
 const exponentMasks: Record<DType, number> = { f32: 0x7f800000, f16: 0x7c00, bf16: 0x7f80 };
@@ -16,4 +18,10 @@ export function allFinite(dtype: DType, bytes: Uint8Array): boolean {
     if (((bits[i] as number) & mask) === mask) return false;
   }
   return true;
+}
+
+/** Throws ERR_NON_FINITE for a tensor that holds NaN or infinity, as a conversion to f16 may leave. */
+export function checkRepresentable(name: string, { dtype, data }: TensorData): void {
+  if (allFinite(dtype, data)) return;
+  throw new EspalierError('ERR_NON_FINITE', `tensor ${quote(name)} does not fit ${dtype} (give another --dtype)`);
 }

@@ -1,10 +1,8 @@
 import { open } from 'node:fs/promises';
 import type { TensorData } from '../native/addon.js';
 import { throwIfAborted } from '../native/cancel.js';
-import { EspalierError } from '../native/errors.js';
-import { quote } from '../quote.js';
 import { byteLength, storedDTypes } from './dtypes.js';
-import { allFinite } from './finite.js';
+import { checkRepresentable } from './finite.js';
 import { lengthPrefixBytes } from './safetensors-header.js';
 
 /** What a header length is rounded up to, so that the tensors behind it are aligned. */
@@ -27,12 +25,10 @@ export async function writeSafetensors(
   const handle = await open(path, 'wx');
   try {
     await handle.writeFile(encodeHeader(ordered));
-    for (const [name, { dtype, data }] of ordered) {
+    for (const [name, tensor] of ordered) {
       throwIfAborted(signal);
-      if (!allFinite(dtype, data)) {
-        throw new EspalierError('ERR_NON_FINITE', `tensor ${quote(name)} does not fit ${dtype} (give another --dtype)`);
-      }
-      await handle.writeFile(data);
+      checkRepresentable(name, tensor);
+      await handle.writeFile(tensor.data);
     }
   } finally {
     await handle.close();

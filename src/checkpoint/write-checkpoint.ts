@@ -7,6 +7,7 @@ import type { Checkpoint } from './checkpoint.js';
 import { byteLength, commonDType, storedDTypes, torchDTypes } from './dtypes.js';
 import { layerSettings } from './layer-shapes.js';
 import { writeDirectory } from './output-directory.js';
+import { autoMap, modelingFile } from './python-model.js';
 import { weightShapes } from './roles.js';
 import { writeSafetensors } from './safetensors-writer.js';
 
@@ -31,7 +32,7 @@ const tokenizerFiles = [
 
 /**
  * Writes a model directory of the checkpoint's `spec` and `weights`; all other settings and the tokenizer come from where
- * it was read. It appears whole or not at all. Throws ERR_OUTPUT, ERR_CANCELLED, ERR_NON_FINITE for weights
+ * it was read. A pruned one says its widths in config.json and brings the Python that transformers loads it with. It appears whole or not at all. Throws ERR_OUTPUT, ERR_CANCELLED, ERR_NON_FINITE for weights
  * that their dtype cannot hold, and ERR_INVALID_ARGUMENT where weights and spec disagree.
  */
 export async function writeCheckpoint(
@@ -49,20 +50,28 @@ export async function writeCheckpoint(
       const source = join(checkpoint.directory, name);
       if (existsSync(source)) await copyFile(source, join(directory, name));
     }
-    const config = JSON.stringify(updatedConfig(checkpoint), null, 2);
+    const settings = updatedConfig(checkpoint);
+    if (settings.espalier) await copyFile(modelingFile, join(directory, basename(modelingFile)));
+    const config = JSON.stringify(settings, null, 2);
     for (const [name, text] of Object.entries({ 'config.json': `${config}\n`, ...files })) {
       await writeFile(join(directory, name), text);
     }
   });
 }
 
-/** The original settings with the layers' widths; transformers calls the weights' dtype by either name. */
-function updatedConfig({ config, spec, weights }: Checkpoint): Record<string, unknown> {
+/** The original settings with the weights' dtype, which transformers calls by either name, and the layers' widths. */
+function updatedConfig(checkpoint: Checkpoint): Record<string, unknown> {
+  const { spec, fullLayer, weights } = checkpoint;
+  // Code that the original came with is not copied.
+  const { auto_map: _, ...config } = checkpoint.config;
   const dtype = torchDTypes[commonDType(weights)];
   const named = ['dtype', 'torch_dtype'].filter((name) => config[name] !== undefined);
+  const settings = { ...config, ...Object.fromEntries(named.map((name) => [name, dtype])) };
+  const whole = spec.layers.every(({ heads, neurons }) => heads === fullLayer.heads && neurons === fullLayer.neurons);
+  if (whole && config.espalier === undefined) return settings;
   return {
-    ...config,
-    ...Object.fromEntries(named.map((name) => [name, dtype])),
+    ...settings,
+    auto_map: autoMap(checkpoint),
     espalier: { ...(config.espalier as object | undefined), ...layerSettings(spec.layers) },
   };
 }

@@ -17,6 +17,8 @@ interface EvaluateFlags extends DataFlags, DeviceFlags {
   eval: string;
   limit?: number;
   batch: number;
+  predictions?: string;
+  force?: true;
 }
 
 export function addEvaluate(program: Command, signal: AbortSignal): void {
@@ -24,14 +26,17 @@ export function addEvaluate(program: Command, signal: AbortSignal): void {
     .command('evaluate')
     .description('measure a checkpoint on labelled data: metrics and tokens per second')
     .argument('<checkpoint>', 'model directory')
-    .requiredOption('--eval <file>', 'labelled TSV, CSV or JSONL file')
+    .requiredOption('--eval <file>', 'labelled file, or - for standard input')
     .addOption(integerOption('--limit <n>', 'use only the first n examples', 1))
     .addOption(integerOption('--batch <n>', 'examples in one forward pass', 1).default(32))
+    .option('--predictions <file>', "write the predictions here as the task's official evaluation reads them")
+    .option('--force', 'replace an existing file there')
     .addHelpText(
       'after',
       helpExamples(
         'evaluate models/sentiment-mini --task sst2 --eval demo/eval.tsv',
         'evaluate my-model --task classification --eval dev.csv --text-column review --label-column stars --json',
+        'evaluate my-qa-model --task squad --eval dev-v1.1.json --predictions answers.json',
       ),
     );
   addOutputOptions(addDeviceOptions(addDataOptions(command))).action(
@@ -42,9 +47,12 @@ export function addEvaluate(program: Command, signal: AbortSignal): void {
         task: flags.task,
         examples: flags.eval,
         columns: columnsOf(flags),
+        format: flags.format,
         maxLength: flags.maxLength,
         limit: flags.limit,
         batch: flags.batch,
+        predictions: flags.predictions,
+        force: flags.force,
         signal,
         onProgress,
       });

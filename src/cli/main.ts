@@ -4,12 +4,18 @@ import { version } from '../version.js';
 import { addDevices } from './devices.js';
 import { describeFailure, exitCodes } from './errors.js';
 import { addEvaluate } from './evaluate.js';
+import { addExport } from './export.js';
 import { addInspect } from './inspect.js';
 import { addPredict } from './predict.js';
 import { addPrune } from './prune.js';
 
 const stop = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort(signal));
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    stop.abort(signal);
+    process.stdin.destroy(); // Ends whoever waits for input.
+  });
+}
 
 // Whoever reads the output may stop reading: `espalier ... | head` is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -26,6 +32,7 @@ addPrune(program, stop.signal);
 addEvaluate(program, stop.signal);
 addPredict(program, stop.signal);
 addInspect(program, stop.signal);
+addExport(program, stop.signal);
 addDevices(program);
 
 try {
@@ -38,4 +45,5 @@ try {
     if (process.argv.includes('--json')) process.stdout.write(`${JSON.stringify({ error: { code, message } })}\n`);
   }
   process.exitCode = exitCode;
+  process.stdin.destroy(); // A read that nobody needs any more would keep the process alive.
 }

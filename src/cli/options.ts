@@ -1,7 +1,8 @@
 import { type Command, Option } from 'commander';
 import * as v from 'valibot';
+import { type DataFormat, dataFormats } from '../data/rows.js';
 import { EspalierError } from '../native/errors.js';
-import type { Columns } from '../tasks/task.js';
+import { type Columns, taskNames } from '../tasks/task.js';
 
 const numeric = v.pipe(
   v.string(),
@@ -33,7 +34,7 @@ export function integerOption(flags: string, description: string, minimum: numbe
   return checkedOption(flags, description, range, integer(minimum, maximum));
 }
 
-export function choiceOption(flags: string, description: string, choices: [string, ...string[]]): Option {
+export function choiceOption(flags: string, description: string, choices: readonly [string, ...string[]]): Option {
   const listed = choices.join(', ');
   return checkedOption(flags, `${description}: ${listed}`, listed, v.picklist(choices));
 }
@@ -58,6 +59,7 @@ export interface DataFlags {
   textColumn?: string;
   pairColumn?: string;
   labelColumn?: string;
+  format?: DataFormat;
   maxLength?: number;
 }
 
@@ -88,12 +90,16 @@ export function addMaxLengthOption(command: Command): Command {
   return command.addOption(integerOption('--max-length <n>', "longest sequence in tokens (default: the task's)", 2));
 }
 
+export function addTextOptions(command: Command): Command {
+  return command
+    .option('--text-column <name>', 'column of the text, for a file of your own')
+    .option('--pair-column <name>', 'column of the second text, for a file of your own')
+    .addOption(choiceOption('--format <name>', 'format of the data files, whatever their names end in', dataFormats));
+}
+
 export function addDataOptions(command: Command): Command {
+  command.option('--task <name>', `${taskNames.join(', ')}; the last two for a file of your own`);
   return addMaxLengthOption(
-    command
-      .option('--task <name>', 'sst2, mrpc, stsb, qqp, qnli, mnli, or classification/regression for a file of your own')
-      .option('--text-column <name>', 'column of the text, for a file of your own')
-      .option('--pair-column <name>', 'column of the second text, for a file of your own')
-      .option('--label-column <name>', 'column of the label, for a file of your own'),
+    addTextOptions(command).option('--label-column <name>', 'column of the label, for a file of your own'),
   );
 }

@@ -1,6 +1,8 @@
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { checkOutput } from '../checkpoint/output-directory.js';
-import { type DType, loadModel, type Metrics, type PruneReport, prune } from '../index.js';
+import { type DType, exportDense, loadModel, type Metrics, type PruneReport, prune } from '../index.js';
+import { EspalierError } from '../native/errors.js';
 import {
   addDataOptions,
   addDeviceOptions,
@@ -22,11 +24,12 @@ interface PruneFlags extends DataFlags, DeviceFlags {
   keep: number;
   preset: 'kwon';
   samples: number;
-  batch: number;
+  batch?: number;
   seed: number;
   stages?: true;
   dtype?: DType;
   output: string;
+  denseCopy?: string;
   force?: true;
 }
 
@@ -35,20 +38,21 @@ export function addPrune(program: Command, signal: AbortSignal): void {
     .command('prune')
     .description('remove heads and neurons of a fine-tuned checkpoint and write the smaller one')
     .argument('<checkpoint>', 'model directory')
-    .requiredOption('--train <file>', 'labelled file to calibrate on')
+    .requiredOption('--train <file>', 'labelled file to calibrate on, or - for standard input')
     .option('--eval <file>', 'labelled file to compare the dense and the pruned model on')
     .addOption(ratioOption('--keep <ratio>', 'part of the multiply-accumulates to keep').makeOptionMandatory())
     .addOption(choiceOption('--constraint <kind>', 'what --keep limits', ['macs']).default('macs'))
     .addOption(choiceOption('--preset <name>', 'method', ['kwon']).default('kwon'))
     .addOption(integerOption('--samples <n>', 'calibration samples, drawn with replacement', 1).default(2048))
-    .addOption(integerOption('--batch <n>', "mini-batch of the method's gradients", 1).default(32))
+    .addOption(integerOption('--batch <n>', "mini-batch of the method's gradients (default: the task's, 32 or 12)", 1))
     .addOption(integerOption('--seed <n>', 'seed of the sampling', 0).default(0))
     .option('--stages', 'evaluate after every step of the method (needs --eval)')
     .addOption(
       choiceOption('--dtype <type>', "type of the written weights (default: the source's)", ['f32', 'f16', 'bf16']),
     )
     .requiredOption('--output <directory>', 'where to write the smaller checkpoint')
-    .option('--force', 'replace an existing checkpoint there')
+    .option('--dense-copy <directory>', 'write it in the unpruned shapes too, for stock transformers (see export)')
+    .option('--force', 'replace existing checkpoints there')
     .addHelpText(
       'after',
       helpExamples(
@@ -57,8 +61,9 @@ export function addPrune(program: Command, signal: AbortSignal): void {
       ),
     );
   addOutputOptions(addDeviceOptions(addDataOptions(command))).action(async (directory: string, flags: PruneFlags) => {
-    const { force } = flags;
+    const { force, denseCopy } = flags;
     checkOutput(flags.output, force);
+    if (denseCopy !== undefined) checkDenseCopy(denseCopy, flags);
     const onProgress = showProgress(process.stderr, flags.quiet);
     await using model = await loadModel(directory, { device: flags.device, threads: flags.threads, signal });
     await using result = await prune(model, {
@@ -66,6 +71,7 @@ export function addPrune(program: Command, signal: AbortSignal): void {
       train: flags.train,
       eval: flags.eval,
       columns: columnsOf(flags),
+      format: flags.format,
       maxLength: flags.maxLength,
       keep: flags.keep,
       preset: flags.preset,
@@ -77,10 +83,18 @@ export function addPrune(program: Command, signal: AbortSignal): void {
       signal,
       onProgress,
     });
-    const report = await result.save(flags.output, { force, signal });
+    const report = { ...(await result.save(flags.output, { force, signal })), denseCopy };
+    if (denseCopy !== undefined) await exportDense(result.model, denseCopy, { force, signal });
     for (const warning of report.warnings ?? []) process.stderr.write(`espalier: warning: ${warning}\n`);
     printResult(flags, report, () => summary(report));
   });
+}
+
+function checkDenseCopy(denseCopy: string, { output, force }: PruneFlags): void {
+  if (resolve(denseCopy) === resolve(output)) {
+    throw new EspalierError('ERR_OPTION', '--dense-copy and --output are the same directory (give two)');
+  }
+  checkOutput(denseCopy, force);
 }
 
 function summary({ achieved, dense, pruned, stages, layers, seconds, output }: PruneReport): string {

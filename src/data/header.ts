@@ -6,7 +6,7 @@ import { badData } from './text.js';
 export class Header {
   constructor(
     private readonly file: string,
-    private readonly columns: readonly string[],
+    readonly columns: readonly string[],
   ) {
     const repeated = columns.find((name, index) => columns.indexOf(name) !== index);
     if (repeated !== undefined) throw badData(file, 'line 1', `the header has the column ${quote(repeated)} twice`);

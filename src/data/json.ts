@@ -1,4 +1,3 @@
-import { EspalierError } from '../native/errors.js';
 import { oneLine } from '../quote.js';
 import type { Row } from './rows.js';
 import { badData, cannotRead, readLines, readTextPieces } from './text.js';
@@ -6,17 +5,19 @@ import { badData, cannotRead, readLines, readTextPieces } from './text.js';
 /** One JSON object a line. Throws ERR_DATA. */
 export async function* readJsonLines(file: string): AsyncGenerator<Row> {
   for await (const { number, text } of readLines(file)) {
+    if (text === '') continue;
     const where = `line ${number}`;
     yield { where, values: asObject(parseJson(text, file, where), file, where) };
   }
 }
 
-/** One JSON array of objects; it is read as a whole. Throws ERR_DATA. */
-export async function* readJsonArray(file: string): AsyncGenerator<Row> {
-  const items = parseJson(await readWhole(file), file, 'as a whole');
-  if (!Array.isArray(items)) {
-    throw new EspalierError('ERR_DATA', `${file} is no JSON array (name a file with one object a line .jsonl)`);
-  }
+/** What a JSON file holds; it is read as a whole. Throws ERR_DATA. */
+export async function readJsonDocument(file: string): Promise<unknown> {
+  return parseJson(await readWhole(file), file, 'as a whole');
+}
+
+/** The objects of a JSON array. Throws ERR_DATA. */
+export function* arrayRows(file: string, items: readonly unknown[]): Generator<Row> {
   for (const [index, item] of items.entries()) {
     const where = `item ${index + 1}`;
     yield { where, values: asObject(item, file, where) };
@@ -43,7 +44,7 @@ function parseJson(text: string, file: string, where: string): unknown {
   }
 }
 
-function asObject(value: unknown, file: string, where: string): Record<string, unknown> {
+export function asObject(value: unknown, file: string, where: string): Record<string, unknown> {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
   throw badData(file, where, 'no JSON object');
 }

@@ -1,9 +1,14 @@
 import { extname } from 'node:path';
+import { throwIfAborted } from '../native/cancel.js';
 import { EspalierError } from '../native/errors.js';
 import { quote } from '../quote.js';
 import { readCsv } from './csv.js';
-import { readJsonArray, readJsonLines } from './json.js';
-import { readTsv } from './tsv.js';
+import { arrayRows, asObject, readJsonDocument, readJsonLines } from './json.js';
+import { readParquet } from './parquet.js';
+import { readPlainText } from './plain-text.js';
+import { squadRows } from './squad.js';
+import { standardInput } from './text.js';
+import { readTsv, type TsvQuirks } from './tsv.js';
 
 /** One example of a data file as written there. */
 export interface Row {
@@ -12,18 +17,59 @@ export interface Row {
   values: Record<string, unknown>;
 }
 
-const readers: Record<string, (file: string) => AsyncIterable<Row>> = {
-  '.tsv': readTsv,
-  '.csv': readCsv,
-  '.jsonl': readJsonLines,
-  '.json': readJsonArray,
+export const dataFormats = ['tsv', 'csv', 'jsonl', 'json', 'parquet', 'txt'] as const;
+
+export type DataFormat = (typeof dataFormats)[number];
+
+export interface RowOptions {
+  /** By default what the file's name ends in. */
+  format?: DataFormat | undefined;
+  quirks?: TsvQuirks | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+const readers: Record<DataFormat, (file: string, options: RowOptions) => AsyncIterable<Row>> = {
+  tsv: (file, { quirks }) => readTsv(file, quirks),
+  csv: readCsv,
+  jsonl: readJsonLines,
+  json: readJson,
+  parquet: readParquet,
+  txt: readPlainText,
 };
 
-/** The rows of a data file, its format told by the extension. Throws ERR_DATA. */
-export function readRows(file: string): AsyncIterable<Row> {
-  const extension = extname(file).toLowerCase();
-  const read = Object.hasOwn(readers, extension) ? readers[extension] : undefined;
-  if (read) return read(file);
-  const known = Object.keys(readers).join(', ');
-  throw new EspalierError('ERR_DATA', `${file}: unknown extension ${quote(extension)} (data files end in ${known})`);
+/** The rows of a data file, or of standard input where it is called '-'. Throws ERR_DATA, ERR_CANCELLED. */
+export async function* readRows(file: string, options: RowOptions = {}): AsyncGenerator<Row> {
+  const { format = formatOf(file), signal } = options;
+  for await (const row of readers[format](file, options)) {
+    throwIfAborted(signal);
+    yield row;
+  }
+}
+
+/** Told by the extension, never guessed from what is inside. Throws ERR_DATA. */
+export function formatOf(file: string): DataFormat {
+  const extension = extname(file).slice(1).toLowerCase();
+  const format = dataFormats.find((name) => name === extension);
+  if (format) return format;
+  const known = dataFormats.join(', ');
+  throw new EspalierError(
+    'ERR_DATA',
+    file === standardInput
+      ? `the format of standard input is not known (give --format: ${known})`
+      : `${file}: unknown extension ${quote(extname(file))} (data files end in .${known.replaceAll(', ', ', .')}, or give --format)`,
+  );
+}
+
+/** An array of objects, or SQuAD's articles with their questions. */
+async function* readJson(file: string): AsyncGenerator<Row> {
+  const document = await readJsonDocument(file);
+  if (Array.isArray(document)) return yield* arrayRows(file, document);
+  const object = asObject(document, file, 'as a whole');
+  if (!Object.hasOwn(object, 'data')) {
+    throw new EspalierError(
+      'ERR_DATA',
+      `${file} is neither a JSON array nor the JSON of SQuAD (name a file with one object a line .jsonl)`,
+    );
+  }
+  yield* squadRows(file, object);
 }

@@ -17,11 +17,20 @@ export function cannotRead(file: string, cause: unknown): EspalierError {
   return new EspalierError('ERR_DATA', `cannot read ${file}: ${(cause as Error).message}`, { cause });
 }
 
+/** Stands for a file in the command line. */
+export const standardInput = '-';
+
+function openStream(file: string): AsyncIterable<Buffer> {
+  if (file !== standardInput) return createReadStream(file, { highWaterMark: 1 << 20 });
+  if (process.stdin.destroyed) throw new Error('it was read already (only one file can be -)');
+  return process.stdin;
+}
+
 /** A file's bytes in pieces, less a byte order mark. Throws ERR_DATA. */
 async function* readBytes(file: string): AsyncGenerator<Buffer> {
   let first = true;
   try {
-    for await (const piece of createReadStream(file, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) {
+    for await (const piece of openStream(file)) {
       const marked = first && piece.subarray(0, byteOrderMark.length).equals(byteOrderMark);
       first = false;
       yield marked ? piece.subarray(byteOrderMark.length) : piece;
@@ -32,8 +41,8 @@ async function* readBytes(file: string): AsyncGenerator<Buffer> {
 }
 
 /**
- * Lines with their numbers from 1, without their ends (\n or \r\n); empty lines are left out. No other character ends a
- * line: GLUE's texts hold a few that Unicode counts as line ends. Throws ERR_DATA.
+ * Lines with their numbers from 1, without their ends (\n or \r\n). No other character ends a line: GLUE's
+ * texts hold a few that Unicode counts as line ends. Throws ERR_DATA.
  */
 export async function* readLines(file: string): AsyncGenerator<{ number: number; text: string }> {
   let rest: Buffer = Buffer.alloc(0);
@@ -43,14 +52,13 @@ export async function* readLines(file: string): AsyncGenerator<{ number: number;
     let start = 0;
     for (let end = bytes.indexOf(newline); end !== -1; end = bytes.indexOf(newline, start)) {
       const text = decodeLine(bytes.subarray(start, end), ++number, file);
-      if (text !== '') yield { number, text };
+      yield { number, text };
       start = end + 1;
     }
     rest = bytes.subarray(start);
     checkLength(rest, number + 1, file);
   }
-  const text = decodeLine(rest, number + 1, file);
-  if (text !== '') yield { number: number + 1, text };
+  if (rest.length > 0) yield { number: number + 1, text: decodeLine(rest, number + 1, file) };
 }
 
 function decodeLine(bytes: Buffer, number: number, file: string): string {

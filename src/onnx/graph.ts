@@ -1,106 +1,101 @@
-import proto from 'onnx-proto';
-import type { DType, TensorData } from '../native/addon.js';
+import type { TensorData } from '../native/addon.js';
 import { EspalierError } from '../native/errors.js';
-
-const { onnx } = proto;
-
-/** Integers, lists of them, and numbers that are floats even where they are whole. */
-type Attribute = number | number[] | { float: number };
+import {
+  type Attribute,
+  byteLength,
+  encodeModel,
+  type NodeMessage,
+  type Shape,
+  type TensorMessage,
+  type TensorType,
+  tensorTypes,
+  type ValueMessage,
+} from './messages.js';
 
 const IR_VERSION = 8;
 const OPSET = 17;
 /** Protocol buffers cannot be larger. */
 const MAX_BYTES = 2 ** 31 - 1;
-const { FLOAT, FLOAT16, BFLOAT16, INT64 } = onnx.TensorProto.DataType;
-const { INT, INTS, FLOAT: FLOAT_ATTRIBUTE } = onnx.AttributeProto.AttributeType;
-const storedTypes: Record<DType, number> = { f32: FLOAT, f16: FLOAT16, bf16: BFLOAT16 };
-
-/** A dimension is a number, or the name of one that is known only when the model runs. */
-type Shape = (number | string)[];
 
 /** Collects the nodes of an ONNX graph in order. Values are known by their names, which every method returns. */
 export class Graph {
-  readonly #nodes: InstanceType<typeof onnx.NodeProto>[] = [];
-  readonly #initializers = new Map<string, InstanceType<typeof onnx.TensorProto>>();
-  readonly #inputs: InstanceType<typeof onnx.ValueInfoProto>[] = [];
-  readonly #outputs: InstanceType<typeof onnx.ValueInfoProto>[] = [];
+  readonly #nodes: NodeMessage[] = [];
+  readonly #initializers = new Map<string, TensorMessage>();
+  readonly #inputs: ValueMessage[] = [];
+  readonly #outputs: ValueMessage[] = [];
 
   input(name: string, shape: Shape): string {
-    this.#inputs.push(valueInfo(name, INT64, shape));
+    this.#inputs.push({ name, type: 'int64', shape });
     return name;
   }
 
   output(value: string, name: string, shape: Shape): void {
-    this.#nodes.push(new onnx.NodeProto({ opType: 'Identity', input: [value], output: [name] }));
-    this.#outputs.push(valueInfo(name, FLOAT, shape));
+    this.#nodes.push({ opType: 'Identity', name, inputs: [value], output: name, attributes: {} });
+    this.#outputs.push({ name, type: 'f32', shape });
   }
 
   /** The single output of a new node. */
   node(opType: string, inputs: string[], attributes: Record<string, Attribute> = {}): string {
     const name = `${opType}_${this.#nodes.length}`;
-    const attribute = Object.entries(attributes).map(([key, value]) => attributeProto(key, value));
-    this.#nodes.push(new onnx.NodeProto({ opType, name, input: inputs, output: [name], attribute }));
+    this.#nodes.push({ opType, name, inputs, output: name, attributes });
     return name;
   }
 
   /** A weight as float32; half-precision ones stay small in the file and are widened by the runtime. */
-  weight(name: string, { dtype, shape, data }: TensorData): string {
-    const raw = { name, dims: shape, dataType: storedTypes[dtype], rawData: data };
-    this.#initializers.set(name, new onnx.TensorProto(raw));
-    return dtype === 'f32' ? name : this.toFloat(name);
+  weight(name: string, { dtype: type, shape, data }: TensorData): string {
+    this.#initializers.set(name, { name, type, shape, data });
+    return type === 'f32' ? name : this.cast(name, 'f32');
   }
 
-  toFloat(value: string): string {
-    return this.node('Cast', [value], { to: FLOAT });
+  cast(value: string, type: TensorType): string {
+    return this.node('Cast', [value], { to: tensorTypes[type] });
   }
 
   float(value: number): string {
-    const rawData = new Uint8Array(Float32Array.of(value).buffer);
-    return this.#constant(`float_${value}`, { dims: [], dataType: FLOAT, rawData });
+    const data = new Uint8Array(Float32Array.of(value).buffer);
+    return this.#constant({ name: `float_${value}`, type: 'f32', shape: [], data });
   }
 
+  integer(value: number): string {
+    return this.#constant({ name: `int64_${value}`, type: 'int64', shape: [], data: int64Bytes([value]) });
+  }
+
+  /** A vector. */
   integers(...values: number[]): string {
-    const rawData = new Uint8Array(BigInt64Array.from(values, BigInt).buffer);
-    return this.#constant(`int64_${values.join('_')}`, { dims: [values.length], dataType: INT64, rawData });
+    const name = `int64s_${values.join('_')}`;
+    return this.#constant({ name, type: 'int64', shape: [values.length], data: int64Bytes(values) });
   }
 
-  #constant(name: string, tensor: ConstructorParameters<typeof onnx.TensorProto>[0]): string {
-    if (!this.#initializers.has(name)) this.#initializers.set(name, new onnx.TensorProto({ ...tensor, name }));
-    return name;
+  #constant(tensor: TensorMessage): string {
+    this.#initializers.set(tensor.name, tensor);
+    return tensor.name;
   }
 
   /**
-   * The serialised model.
+   * The serialised model, in pieces that follow one another.
    * @throws ERR_UNSUPPORTED when it would be larger than protocol buffers can be.
    */
-  encode(name: string, producerVersion: string): Uint8Array {
-    const initializer = [...this.#initializers.values()];
-    const bytes = initializer.reduce((sum, { rawData }) => sum + (rawData?.length ?? 0), 0);
-    if (bytes > MAX_BYTES - 2 ** 20) {
-      throw new EspalierError(
-        'ERR_UNSUPPORTED',
-        `${bytes} bytes of weights do not fit an ONNX file of 2 GiB (use f16)`,
-      );
-    }
-    const graph = { name, node: this.#nodes, initializer, input: this.#inputs, output: this.#outputs };
-    const model = {
+  encode(producerVersion: string): Uint8Array[] {
+    const pieces = encodeModel({
       irVersion: IR_VERSION,
-      opsetImport: [{ domain: '', version: OPSET }],
-      producerName: 'espalier',
+      opset: OPSET,
+      producer: 'espalier',
       producerVersion,
-      graph,
-    };
-    return onnx.ModelProto.encode(model).finish();
+      graph: {
+        nodes: this.#nodes,
+        initializers: [...this.#initializers.values()],
+        inputs: this.#inputs,
+        outputs: this.#outputs,
+      },
+    });
+    const bytes = byteLength(pieces);
+    if (bytes > MAX_BYTES) {
+      throw new EspalierError('ERR_UNSUPPORTED', `${bytes} bytes do not fit an ONNX file of 2 GiB (use f16 weights)`);
+    }
+    return pieces;
   }
 }
 
-function attributeProto(name: string, value: Attribute): InstanceType<typeof onnx.AttributeProto> {
-  if (Array.isArray(value)) return new onnx.AttributeProto({ name, type: INTS, ints: value });
-  if (typeof value === 'number') return new onnx.AttributeProto({ name, type: INT, i: value });
-  return new onnx.AttributeProto({ name, type: FLOAT_ATTRIBUTE, f: value.float });
-}
-
-function valueInfo(name: string, elemType: number, shape: Shape): InstanceType<typeof onnx.ValueInfoProto> {
-  const dim = shape.map((size) => (typeof size === 'string' ? { dimParam: size } : { dimValue: size }));
-  return new onnx.ValueInfoProto({ name, type: { tensorType: { elemType, shape: { dim } } } });
+function int64Bytes(values: number[]): Uint8Array {
+  return new Uint8Array(BigInt64Array.from(values, BigInt).buffer);
 }

@@ -40,18 +40,6 @@ export function spearman(x: ArrayLike<number>, y: ArrayLike<number>): number {
   return pearson(averageRanks(x), averageRanks(y));
 }
 
-/** Index of the largest logit of each row of [examples, classes], the first among equals. */
-export function argmax(logits: ArrayLike<number>, classes: number): Int32Array {
-  const best = new Int32Array(logits.length / classes);
-  for (let row = 0; row < best.length; row++) {
-    const start = row * classes;
-    for (let c = 1; c < classes; c++) {
-      if ((logits[start + c] as number) > (logits[start + (best[row] as number)] as number)) best[row] = c;
-    }
-  }
-  return best;
-}
-
 function mean(values: ArrayLike<number>): number {
   let sum = 0;
   for (let i = 0; i < values.length; i++) sum += values[i] as number;

@@ -1,43 +1,79 @@
 import type { CheckpointDescription } from '../checkpoint/checkpoint.js';
+import type { Example, Label } from '../data/examples.js';
+import type { TsvQuirks } from '../data/tsv.js';
 import type { LossKind } from '../native/addon.js';
 import { EspalierError } from '../native/errors.js';
 import { quote } from '../quote.js';
-import { type ClassificationDefinition, classificationTask } from './classification.js';
+import type { Encoding, Tokenizer } from '../tokenizer/tokenizer.js';
+import { type ClassificationDefinition, type ClassPrediction, classificationTask } from './classification.js';
 import { glue } from './glue.js';
-import { type RegressionDefinition, regressionTask } from './regression.js';
+import { type AnswerPrediction, type QuestionDefinition, questionTask, squad } from './question-answering.js';
+import { type RegressionDefinition, regressionTask, type ValuePrediction } from './regression.js';
 
 /** Where a data file keeps its texts and its label. */
 export interface Columns {
+  /** Of the names of questions, where the task has them. */
+  id?: string;
   text: string;
   pair?: string;
   label: string;
 }
 
-/** What a model is used for: how its data is read and its answers are judged. */
-export interface Task {
-  name: string;
-  kind: 'classification' | 'regression';
+/** What a task of any kind is defined by. */
+export interface TaskSettings {
   columns: Columns;
-  /** Names of the logits in the model's order; regression has none. */
-  labels?: string[];
+  quirks?: TsvQuirks;
+  /** The label of examples that nobody agreed on; they are left out. */
+  undecided?: string;
   /** Longest input in tokens. */
   maxLength: number;
   /** Mean tokens of an input, for counting operations; measured on the data where it is not given. */
   averageLength?: number;
-  loss: LossKind;
-  /** What a data file's label means to the model, undefined where it means nothing. */
-  readLabel(value: string | number): number | undefined;
-  /** For messages: the labels that `readLabel` understands. */
-  allowedLabels: string;
-  /** Fractions by the metrics' usual names. logits: [examples, classes]; labels: [examples]. */
-  metrics(logits: Float32Array, labels: ArrayLike<number>, classes: number): Record<string, number>;
 }
 
-export type TaskDefinition = ClassificationDefinition | RegressionDefinition;
+/** What a model says about one example. */
+export type Prediction = ClassPrediction | ValuePrediction | AnswerPrediction;
 
-/** GLUE's tasks, and one of each kind for a user's own data. */
+/**
+ * What a model is used for: how its data is read, put to the model and judged. An example goes through the model as one
+ * sequence or, where it is longer than the model reads at once, as several that overlap.
+ */
+export interface Task<L extends Label = Label, P extends Prediction = Prediction> extends TaskSettings {
+  name: string;
+  kind: CheckpointDescription['problem'];
+  /** Names of the logits in the model's order; only classification has some. */
+  labels?: string[];
+  loss: LossKind;
+  /** Samples of a mini-batch of the pruning method's gradients. */
+  miniBatch: number;
+
+  /** What a data file's label, beside a second text, means to the model; undefined where it means nothing. */
+  readLabel(value: unknown, pair?: string): L | undefined;
+  /** Whether the example can have the label. */
+  isLabel(label: Label, example: Example): boolean;
+  /** For messages: the labels that `readLabel` understands. */
+  allowedLabels: string;
+
+  /** How many sequences `encode` makes of an example, at less cost where it is always one. */
+  countSequences(example: Example, tokenizer: Tokenizer, maxLength: number): number;
+  encode(example: Example, tokenizer: Tokenizer, maxLength: number): Encoding[];
+  /** What the loss compares a sequence with: one number, or the first and the last token of the answer. */
+  targets(label: L, sequence: Encoding): number[];
+
+  /** logits: of each of the example's sequences, [labels] or [tokens, 2]. */
+  predict(sequences: readonly Encoding[], logits: readonly Float32Array[], example: Example): P;
+  /** Fractions by the metrics' usual names. */
+  metrics(predictions: readonly P[], labels: readonly L[]): Record<string, number>;
+  /** The text of a file with predictions, as those who keep the task's ranking want it. */
+  submission(predictions: readonly P[], examples: readonly Example[]): string;
+}
+
+export type TaskDefinition = ClassificationDefinition | RegressionDefinition | QuestionDefinition;
+
+/** GLUE's tasks, SQuAD's, and one of each kind for a user's own data. */
 const definitions: Record<string, TaskDefinition> = {
   ...glue,
+  ...squad,
   classification: { kind: 'classification', columns: { text: 'text', label: 'label' }, maxLength: 128 },
   regression: { kind: 'regression', columns: { text: 'text', label: 'label' }, maxLength: 128 },
 };
@@ -65,7 +101,7 @@ export function resolveTask(
   if (task.kind !== problem) {
     throw new EspalierError(
       'ERR_TASK',
-      `task ${name} is a ${task.kind} and the checkpoint a ${problem} (check --task)`,
+      `task ${name} needs a model for ${kindNames[task.kind]} and the checkpoint is one for ${kindNames[problem]} (check --task)`,
     );
   }
   if (task.labels && task.labels.length !== labels.length) {
@@ -77,6 +113,12 @@ export function resolveTask(
   return task;
 }
 
+const kindNames: Record<Task['kind'], string> = {
+  classification: 'classification',
+  regression: 'regression',
+  span: 'question answering',
+};
+
 /** The task that config.json names, in espalier's spelling: GLUE's own is SST-2, STS-B. */
 export function namedTask(config: Record<string, unknown>): string | undefined {
   const espalier = config.espalier as Record<string, unknown> | undefined;
@@ -87,7 +129,12 @@ export function namedTask(config: Record<string, unknown>): string | undefined {
 function makeTask(name: string, modelLabels: string[] | undefined): Task {
   const definition = Object.hasOwn(definitions, name) ? definitions[name] : undefined;
   if (!definition) throw new EspalierError('ERR_TASK', `unknown task ${quote(name)} (tasks: ${taskNames.join(', ')})`);
-  return definition.kind === 'classification'
-    ? classificationTask(name, definition, modelLabels)
-    : regressionTask(name, definition);
+  switch (definition.kind) {
+    case 'classification':
+      return classificationTask(name, definition, modelLabels);
+    case 'regression':
+      return regressionTask(name, definition);
+    case 'span':
+      return questionTask(name, definition);
+  }
 }

@@ -222,16 +222,7 @@ const bad: BadCheckpoint[] = [
     what: 'no weights',
     make: (directory) => rmSync(join(writeTiny(directory), 'model.safetensors')),
     code: 'ERR_CHECKPOINT',
-    message: 'has no model.safetensors',
-  },
-  {
-    what: 'weights as a pickle only',
-    make: (directory) => {
-      rmSync(join(writeTiny(directory), 'model.safetensors'));
-      writeFileSync(join(directory, 'pytorch_model.bin'), '');
-    },
-    code: 'ERR_CHECKPOINT',
-    message: 'safe_serialization=True',
+    message: 'has no model.safetensors or pytorch_model.bin',
   },
   {
     what: 'a directory in place of the weights',

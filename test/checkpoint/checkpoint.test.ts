@@ -45,9 +45,11 @@ t.test('reads a model: spec, roles, names, labels, raw bytes', async (t) => {
   t.equal(model.tensorNames.get('classifier.weight'), 'classifier.weight');
 });
 
-t.test('reads tensors stored without the prefix', async (t) => {
+t.test('reads tensors stored without the prefix, and gives them the names that transformers reads', async (t) => {
   const model = await readCheckpoint(writeTiny(fresh(), { weights: encodeSafetensors(tinyTensors({ prefix: '' })) }));
-  t.equal(model.tensorNames.get('pooler.weight'), 'pooler.dense.weight');
+  const prefixed = await readCheckpoint(writeTiny(fresh()));
+  t.same(model.weights, prefixed.weights);
+  t.same(model.tensorNames, prefixed.tensorNames);
 });
 
 t.test('reads shards', async (t) => {

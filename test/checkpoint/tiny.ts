@@ -110,11 +110,15 @@ export function tinyTensors({
 /** Writes a checkpoint directory; what is not given is tiny and sound. */
 export function writeTiny(
   directory: string,
-  { config = {}, weights = encodeSafetensors(tinyTensors()) }: { config?: object; weights?: Buffer } = {},
+  {
+    config = {},
+    file = 'model.safetensors',
+    weights = encodeSafetensors(tinyTensors()),
+  }: { config?: object; file?: string; weights?: Buffer } = {},
 ): string {
   mkdirSync(directory, { recursive: true });
   writeFileSync(join(directory, 'config.json'), JSON.stringify({ ...tinyConfig, ...config }));
-  writeFileSync(join(directory, 'model.safetensors'), weights);
+  writeFileSync(join(directory, file), weights);
   writeFileSync(join(directory, 'vocab.txt'), '[PAD]\n[UNK]\nréview\r\n');
   writeFileSync(join(directory, 'tokenizer_config.json'), '{"do_lower_case": true}');
   return directory;

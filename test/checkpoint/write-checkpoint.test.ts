@@ -45,10 +45,8 @@ t.test('what was read and written reads back the same', async (t) => {
   await writeCheckpoint(source, output, { files: { 'pruning.json': '{"command": "prune"}\n' } });
   const { directory, config, bytes, ...read } = await readCheckpoint(output);
   t.match(source, read);
-  t.same(config, {
-    ...source.config,
-    espalier: { format: 1, heads_per_layer: [2, 2], neurons_per_layer: [12, 12] },
-  });
+  t.same(config, source.config, 'where nothing is pruned, nothing of espalier is added');
+  t.notOk(readdirSync(output).some((name) => name.endsWith('.py')));
   t.equal(directory, output);
   t.equal(bytes, statSync(join(output, 'model.safetensors')).size);
   t.same(readdirSync(dirname(output)), ['model'], 'no temporary directory stays');
@@ -71,6 +69,31 @@ t.test('a pruned model reads back and is written again', async (t) => {
   });
   await writeCheckpoint(prune(reread, 3), twice);
   t.same((await readCheckpoint(twice)).spec.layers[0], { heads: 1, neurons: 3 });
+});
+
+t.test('a pruned checkpoint names and brings the Python that transformers loads it with', async (t) => {
+  const foreign = { auto_map: { AutoConfig: 'configuration_mine.MyConfig' } };
+  for (const [architecture, autoClass] of [
+    ['BertForSequenceClassification', 'AutoModelForSequenceClassification'],
+    ['BertForQuestionAnswering', 'AutoModelForQuestionAnswering'],
+  ] as const) {
+    const tensors = tinyTensors();
+    if (architecture === 'BertForQuestionAnswering') {
+      for (const part of ['weight', 'bias']) {
+        tensors[`qa_outputs.${part}`] = tensors[`classifier.${part}`] as (typeof tensors)[string];
+        delete tensors[`classifier.${part}`];
+      }
+    }
+    const config = { ...foreign, architectures: [architecture] };
+    const source = await readCheckpoint(writeTiny(fresh(), { config, weights: encodeSafetensors(tensors) }));
+    const output = fresh();
+    await writeCheckpoint(prune(source, 7), output);
+    const { auto_map, architectures } = readJson(join(output, 'config.json'));
+    t.same(architectures, [architecture], 'still the stock class');
+    t.same(auto_map, { [autoClass]: `modeling_espalier.${architecture}` }, 'and not code that was not copied');
+    const python = readFileSync(join(output, 'modeling_espalier.py'), 'utf8');
+    t.match(python, `class ${architecture}(Pruned, transformers.${architecture}):`);
+  }
 });
 
 t.test('the dtype fields of config.json follow the weights', async (t) => {

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
 import { runCli } from '../support/cli.js';
 import { demoData, sentimentMini } from '../support/paths.js';
@@ -52,4 +54,16 @@ t.test('without --json a table for people, progress as plain lines on stderr', a
 
 t.test('--quiet shows no progress', async (t) => {
   t.equal((await runCli([...evaluate, '--quiet', '--limit', '5'])).stderr, '');
+});
+
+t.test('standard input, once its format is given', async (t) => {
+  const args = ['evaluate', sentimentMini, '--task', 'sst2', '--json', '--quiet', '--limit', '20', '--eval'];
+  const file = await runCli([...args, demoData('eval')]);
+  const input = readFileSync(demoData('eval'), 'utf8');
+  const piped = await runCli([...args, '-', '--format', 'tsv'], { input });
+  t.same(JSON.parse(piped.stdout).metrics, JSON.parse(file.stdout).metrics);
+  const twice = [sentimentMini, '--task', 'sst2', '--train', '-', '--eval', '-', '--format', 'tsv', '--keep', '0.5'];
+  const { status, stderr } = await runCli(['prune', ...twice, '--output', join(t.testdir(), 'pruned')], { input });
+  t.equal(status, 1);
+  t.match(stderr, /cannot read -: it was read already \(only one file can be -\)/);
 });

@@ -79,6 +79,7 @@ t.test('prune, reload, evaluate', async (t) => {
     t.strictSame(readdirSync(output).sort(), [
       'config.json',
       'model.safetensors',
+      'modeling_espalier.py',
       'pruning.json',
       'special_tokens_map.json',
       'tokenizer.json',
@@ -106,7 +107,7 @@ t.test('prune, reload, evaluate', async (t) => {
     const again = ['prune', sentimentMini, ...data.slice(0, 4), '--keep', '0.9', '--samples', '64', '--output', output];
     const refused = await runCli(again);
     t.equal(refused.status, 1);
-    t.match(refused.stderr, /^espalier: .*half exists \(give another --output, or --force to replace it\)\n$/);
+    t.match(refused.stderr, /^espalier: .*half exists \(give another directory, or --force to replace it\)\n$/);
     t.strictSame(JSON.parse(readFileSync(join(output, 'pruning.json'), 'utf8')).pruned, report.pruned);
 
     const replaced = await json([...again, '--force', '--dtype', 'f32']);

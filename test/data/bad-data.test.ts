@@ -18,6 +18,10 @@ const tsv = 'sentence\tlabel\ngood\t1\n';
 const latin = (text: string) => Buffer.from(text, 'latin1');
 const long = 'x'.repeat((16 << 20) + 1);
 
+/** SQuAD's JSON with one question about a context "is old". */
+const squad = (question: unknown) =>
+  JSON.stringify({ data: [{ title: 'a', paragraphs: [{ context: 'is old', qas: [question] }] }] });
+
 const bad: BadData[] = [
   { what: 'no CSV file', name: 'lost.csv', message: 'no such file' },
   { what: 'no file', name: 'lost.tsv', message: 'no such file' },
@@ -26,7 +30,13 @@ const bad: BadData[] = [
     what: 'an unknown extension',
     name: 'a.xlsx',
     content: tsv,
-    message: '".xlsx" (data files end in .tsv, .csv, .jsonl, .json)',
+    message: '".xlsx" (data files end in .tsv, .csv, .jsonl, .json, .parquet, .txt, or give --format)',
+  },
+  {
+    what: 'plain text, which has no labels',
+    name: 'a.txt',
+    content: 'good\t1\n',
+    message: 'line 1: no column "label", only "text", "pair"',
   },
   { what: 'no extension', name: 'data', content: tsv, message: 'unknown extension ""' },
   { what: 'an empty TSV', name: 'a.tsv', content: '', message: 'has no examples' },
@@ -171,6 +181,132 @@ const bad: BadData[] = [
   },
   { what: 'an endless CSV record', name: 'a.csv', content: `sentence,label\n"${long}`, message: 'broken CSV' },
   { what: 'an endless JSON line', name: 'a.jsonl', content: long, message: 'line 1: longer than 16777216 bytes' },
+  {
+    what: 'a JSON object that is no SQuAD',
+    name: 'a.json',
+    content: '{"version": "1.1"}',
+    message: 'neither a JSON array nor the JSON of SQuAD',
+  },
+  {
+    what: 'SQuAD without articles',
+    name: 'a.json',
+    content: '{"data": []}',
+    task: 'squad',
+    message: 'has no examples',
+  },
+  { what: 'SQuAD whose data are no list', name: 'a.json', content: '{"data": {}}', message: 'data: no list' },
+  {
+    what: 'SQuAD with an article of text',
+    name: 'a.json',
+    content: '{"data": ["a"]}',
+    message: 'data[0]: no JSON object',
+  },
+  {
+    what: 'SQuAD without paragraphs',
+    name: 'a.json',
+    content: '{"data": [{"title": "a"}]}',
+    message: 'data[0].paragraphs: no list',
+  },
+  {
+    what: 'SQuAD without questions',
+    name: 'a.json',
+    content: '{"data": [{"paragraphs": [{"context": "a"}]}]}',
+    message: 'data[0].paragraphs[0].qas: no list',
+  },
+  {
+    what: 'SQuAD with a question of null',
+    name: 'a.json',
+    content: squad(null),
+    message: 'data[0].paragraphs[0].qas[0]: no JSON object',
+  },
+  {
+    what: 'SQuAD without a context',
+    name: 'a.json',
+    content: '{"data": [{"paragraphs": [{"qas": [{"question": "a"}]}]}]}',
+    task: 'squad',
+    message: 'qas[0]: column "context" holds undefined, no text',
+  },
+  {
+    what: 'SQuAD without answers',
+    name: 'a.json',
+    content: squad({ question: 'a' }),
+    task: 'squad',
+    message: 'qas[0]: no column "answers", only "id", "question", "context" (--label-column names another)',
+  },
+  ...(
+    [
+      ['an empty list of answers', []],
+      ['answers of null', null],
+      ['answers of text', 'old'],
+      ['answers of lists', [['old', 3]]],
+      ['an answer of null', [null]],
+      ['an answer without a place', [{ text: 'old' }]],
+      ['an answer without text', [{ answer_start: 3 }]],
+      ['an empty answer', [{ text: '', answer_start: 3 }]],
+      ['an answer in another place', [{ text: 'old', answer_start: 2 }]],
+      ['an answer before the context', [{ text: 'old', answer_start: -1 }]],
+      ['an answer behind the context', [{ text: 'old', answer_start: 1e9 }]],
+      ['an answer between two characters', [{ text: 'old', answer_start: 3.5 }]],
+      ['an answer in a place of text', [{ text: 'old', answer_start: '3' }]],
+      ['fewer places than answers', { text: ['old', 'is'], answer_start: [3] }],
+      ['answers without places', { text: ['old'] }],
+    ] as const
+  ).map(([what, answers]) => ({
+    what: `SQuAD with ${what}`,
+    name: 'a.json',
+    content: squad({ id: 1, question: 'a', answers }),
+    task: 'squad',
+    message: 'is unknown (task squad allows a filled list of {text, answer_start} that stand there in the context)',
+  })),
+  {
+    what: 'SQuAD 2.0 with an answer in another place',
+    name: 'a.jsonl',
+    content: '{"question": "a", "context": "is old", "answers": [{"text": "old", "answer_start": 0}]}',
+    task: 'squad_v2',
+    message: 'line 1: label [{"text":"old","answer_start":0}] is unknown (task squad_v2 allows a list of',
+  },
+  {
+    what: 'an id in a list',
+    name: 'a.jsonl',
+    content: '{"id": [1], "question": "a", "context": "b", "answers": []}',
+    task: 'squad_v2',
+    message: 'line 1: column "id" holds [1], no name',
+  },
+  {
+    what: 'CoLA without a header and with a field missing',
+    name: 'a.tsv',
+    content: 'gj04\t1\tgood\n',
+    task: 'cola',
+    message: 'line 1: 3 fields under a header of 4 columns',
+  },
+  {
+    what: 'CoLA without a header and with another label',
+    name: 'a.tsv',
+    content: 'gj04\t2\t\tgood\n',
+    task: 'cola',
+    message: 'line 1: label "2" is unknown',
+  },
+  {
+    what: 'QQP with a field too many',
+    name: 'a.tsv',
+    content: 'question1\tquestion2\tis_duplicate\na\tb\tc\t1\n',
+    task: 'qqp',
+    message: 'line 2: 4 fields under a header of 3 columns',
+  },
+  {
+    what: 'QQP with broken lines only',
+    name: 'a.tsv',
+    content: 'question1\tquestion2\tis_duplicate\na\tb\n',
+    task: 'qqp',
+    message: 'has no examples',
+  },
+  {
+    what: 'no agreement in a task that knows of none',
+    name: 'a.tsv',
+    content: 'sentence1\tsentence2\tlabel\na\tb\t-\n',
+    task: 'rte',
+    message: 'line 2: label "-" is unknown (task rte allows "entailment", "not_entailment" or 0 to 1)',
+  },
 ];
 
 const directory = t.testdir();

@@ -98,18 +98,59 @@ t.test('regression labels are numbers', async (t) => {
   t.same(await readExamples(path, findTask('stsb')), [{ text: 'a', pair: 'b', label: 3.25 }]);
 });
 
-t.test('labels for native code: indices or floats, none missing', async (t) => {
+t.test('labels: none missing, none that the task does not know', async (t) => {
   const examples = [
     { text: 'a', label: 1 },
     { text: 'b', label: 0 },
   ];
-  t.same(labelsOf(examples, sst2), Int32Array.of(1, 0));
-  t.same(labelsOf(examples, findTask('regression')), Float32Array.of(1, 0));
+  t.same(labelsOf(examples, sst2), [1, 0]);
   for (const label of [undefined, 2, -1, 0.5, Number.NaN]) {
     const message = `example 3 has the label ${label} (task sst2 needs "negative", "positive" or 0 to 1)`;
     t.throws(() => labelsOf([...examples, { text: 'c', label }], sst2), { code: 'ERR_DATA', message });
   }
   t.throws(() => labelsOf([{ text: 'a', label: Number.NaN }], findTask('stsb')), { code: 'ERR_DATA' });
+  t.throws(() => labelsOf([{ text: 'a', label: [] }], sst2), { code: 'ERR_DATA', message: /the label \[\]/ });
+});
+
+t.test('without labels their column is not looked at', async (t) => {
+  const path = file('.tsv', 'index\tsentence1\tsentence2\n0\ta\tb\n1\tc\td\n');
+  const expected = [
+    { text: 'a', pair: 'b' },
+    { text: 'c', pair: 'd' },
+  ];
+  t.same(await readExamples(path, findTask('mnli'), {}, { labels: false }), expected);
+  const labelled = file('.csv', 'sentence1,sentence2,gold_label\na,b,-\nc,d,perhaps\n');
+  t.same(await readExamples(labelled, findTask('mnli'), {}, { labels: false }), expected);
+});
+
+t.test('CoLA: files with a header and official ones without', async (t) => {
+  const cola = findTask('cola');
+  const official = file('.tsv', 'gj04\t1\t\tOne more sentence.\nbc81\t0\t*\tThe label annotation source.\n');
+  t.same(await readExamples(official, cola), [
+    { text: 'One more sentence.', label: 1 },
+    { text: 'The label annotation source.', label: 0 },
+  ]);
+  const test = file('.tsv', 'index\tsentence\n0\tOne more.\n');
+  t.same(await readExamples(test, cola, {}, { labels: false }), [{ text: 'One more.' }]);
+  const own = file('.tsv', 'label\tsentence\n1\tOne more.\n');
+  t.same(await readExamples(own, cola), [{ text: 'One more.', label: 1 }]);
+});
+
+t.test('QQP: lines that lack fields are left out, as in the data sets made from the official files', async (t) => {
+  const path = file('.tsv', 'id\tquestion1\tquestion2\tis_duplicate\n0\ta\tb\t1\n1\tc\n2\t"d\te"\t0\n');
+  t.same(await readExamples(path, findTask('qqp')), [
+    { text: 'a', pair: 'b', label: 1 },
+    { text: '"d', pair: 'e"', label: 0 },
+  ]);
+});
+
+t.test('MNLI: training and development files differ in columns, examples nobody agreed on are left out', async (t) => {
+  const mnli = findTask('mnli');
+  const train = 'index\tsentence1\tsentence2\tlabel1\tgold_label\n0\ta\tb\tneutral\tneutral\n';
+  const dev =
+    'index\tsentence1\tsentence2\tlabel1\tlabel2\tgold_label\n0\ta\tb\tneutral\tentailment\t-\n1\tc\td\tneutral\tneutral\tneutral\n';
+  t.same(await readExamples(file('.tsv', train), mnli), [{ text: 'a', pair: 'b', label: 1 }]);
+  t.same(await readExamples(file('.tsv', dev), mnli), [{ text: 'c', pair: 'd', label: 1 }]);
 });
 
 t.test('reads the GLUE files', { skip: !hasShared && 'the shared data are absent' }, async (t) => {

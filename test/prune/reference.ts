@@ -1,12 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { readCheckpoint } from '../../src/checkpoint/checkpoint.js';
-import { type Example, labelsOf, readExamples } from '../../src/data/examples.js';
-import { packExamples } from '../../src/data/pack.js';
+import { type Example, type Label, labelsOf, readExamples } from '../../src/data/examples.js';
 import type { LayerShape, Mask } from '../../src/native/addon.js';
 import type { Engine } from '../../src/native/engine.js';
 import { Model } from '../../src/native/model.js';
 import type { Calibration } from '../../src/prune/fisher.js';
+import { calibrationOf } from '../../src/tasks/calibration.js';
 import { findTask } from '../../src/tasks/task.js';
+import { TaskBatch } from '../../src/tasks/task-batch.js';
 import { loadTokenizer } from '../../src/tokenizer/tokenizer.js';
 import { sharedPath } from '../support/paths.js';
 
@@ -77,12 +78,17 @@ export async function openMrpc(engine: Engine, { sampleIndices, maxLength }: Ref
   const task = findTask('mrpc');
   const read = (name: string) => readExamples(sharedPath('data', 'glue', 'MRPC', name), task);
   const [train, dev] = [await read('train.tsv'), await read('dev.tsv')];
-  const pack = (examples: Example[]): Calibration => ({
-    batch: packExamples(tokenizer, examples, maxLength),
-    labels: labelsOf(examples, task),
-  });
-  const evaluation = pack(dev);
+  const pack = (examples: Example[]): Calibration => {
+    const labels = labelsOf(examples, task);
+    const encodings = examples.flatMap((example) => task.encode(example, tokenizer, maxLength));
+    return calibrationOf(
+      encodings.map((encoding, index) => ({ encoding, label: labels[index] as Label })),
+      task,
+    );
+  };
+  const batch = new TaskBatch(task, dev, tokenizer, maxLength);
+  const labels = labelsOf(dev, task);
   const metrics = async (subject: Model) =>
-    task.metrics(await subject.forward(evaluation.batch), evaluation.labels, spec.labels);
+    task.metrics(batch.predictions(await subject.forward(batch.packed)), labels);
   return { model, train, pack, calibration: pack(sampleIndices.map((index) => train[index] as Example)), metrics };
 }

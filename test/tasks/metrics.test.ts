@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap';
-import { accuracy, argmax, f1, pearson, spearman } from '../../src/tasks/metrics.js';
+import { accuracy, f1, pearson, spearman } from '../../src/tasks/metrics.js';
 
 const isNear = (t: Test, found: number, expected: number, tolerance = 1e-12) =>
   t.ok(Math.abs(found - expected) < tolerance, `${found} is ${expected}`);
@@ -49,8 +49,4 @@ t.test('f1 follows its definition for either label', async (t) => {
   // Label 0: 1 hit, 2 false alarms, 1 miss: precision 1/3, recall 1/2.
   isNear(t, f1(predictions, labels, 0), (2 * (1 / 3) * (1 / 2)) / (1 / 3 + 1 / 2));
   t.equal(f1([0, 0], [0, 0], 1), 0, 'neither predicted nor true');
-});
-
-t.test('argmax takes the first of equal logits', async (t) => {
-  t.same([...argmax([0, 1, 1, -3, -2, -9, 5, 5, 5], 3)], [1, 1, 0]);
 });

@@ -10,7 +10,9 @@ const model = (labels: string[], config: Record<string, unknown> = {}) => ({
 const unnamed = (count: number) => Array.from({ length: count }, (_, index) => `LABEL_${index}`);
 
 t.test('every GLUE task has its official columns, lengths, labels, loss and metrics', async (t) => {
+  const pair = ['sentence1', 'sentence2', 'label'] as const;
   const official = [
+    ['cola', ['sentence', undefined, 'label'], 64, 11.67, ['unacceptable', 'acceptable'], ['matthews_correlation']],
     ['sst2', ['sentence', undefined, 'label'], 64, 25.16, ['negative', 'positive'], ['accuracy']],
     ['mrpc', ['#1 String', '#2 String', 'Quality'], 128, 53.24, ['not_equivalent', 'equivalent'], ['accuracy', 'f1']],
     ['stsb', ['sentence1', 'sentence2', 'score'], 128, 31.47, undefined, ['pearson', 'spearman']],
@@ -24,21 +26,38 @@ t.test('every GLUE task has its official columns, lengths, labels, loss and metr
       ['entailment', 'neutral', 'contradiction'],
       ['accuracy'],
     ],
+    ['rte', pair, 128, 64.59, ['entailment', 'not_entailment'], ['accuracy']],
+    ['wnli', pair, 128, undefined, ['not_entailment', 'entailment'], ['accuracy']],
   ] as const;
-  t.same(taskNames, [...official.map(([name]) => name), 'classification', 'regression']);
+  t.same(taskNames, [...official.map(([name]) => name), 'squad', 'squad_v2', 'classification', 'regression']);
   for (const [name, [text, pair, label], maxLength, averageLength, labels, metrics] of official) {
     const task = findTask(name);
     const loss = labels ? 'crossEntropy' : 'meanSquared';
-    t.match(task, { name, columns: { text, pair, label }, maxLength, averageLength, labels, loss });
+    t.match(task, { name, columns: { text, pair, label }, maxLength, averageLength, labels, loss, miniBatch: 32 });
     t.equal(task.kind, labels ? 'classification' : 'regression');
-    const classes = labels?.length ?? 1;
-    t.same(Object.keys(task.metrics(new Float32Array(2 * classes), [0, 1], classes)), metrics, name);
+    const predictions = [0, 1].map(() => task.predict([], [new Float32Array(labels?.length ?? 1)], { text: '' }));
+    t.same(Object.keys(task.metrics(predictions, [0, 1])), metrics, name);
+  }
+});
+
+t.test('the SQuAD tasks have their columns, lengths, loss and metrics', async (t) => {
+  for (const name of ['squad', 'squad_v2']) {
+    t.match(findTask(name), {
+      kind: 'span',
+      loss: 'span',
+      columns: { id: 'id', text: 'question', pair: 'context', label: 'answers' },
+      maxLength: 384,
+      averageLength: 170,
+      miniBatch: 12,
+    });
+    const none = { answer: '', probability: 1, start: 0, end: 0 };
+    t.same(Object.keys(findTask(name).metrics([none], [[{ text: 'a', start: 0 }]])), ['exact_match', 'f1']);
   }
 });
 
 t.test('an unknown task names the known ones', async (t) => {
   for (const name of ['sst3', 'constructor', '']) {
-    t.throws(() => findTask(name), { code: 'ERR_TASK', message: /tasks: sst2, mrpc, .*regression/ });
+    t.throws(() => findTask(name), { code: 'ERR_TASK', message: /tasks: cola, sst2, .*squad_v2, .*regression/ });
   }
 });
 
@@ -78,10 +97,12 @@ t.test('f1 is that of the official positive label wherever the model has it', as
   const gold = ['1', '1', '1', '0'];
   const score = (labels: string[], logits: number[]) => {
     const task = resolveTask(model(labels), 'mrpc');
+    const predictions = gold.map((_, index) =>
+      task.predict([], [Float32Array.from(logits.slice(2 * index, 2 * index + 2))], { text: '' }),
+    );
     return task.metrics(
-      Float32Array.from(logits),
+      predictions,
       gold.map((label) => task.readLabel(label) as number),
-      2,
     );
   };
   const expected = { accuracy: 0.75, f1: 6 / 7 };
@@ -110,8 +131,8 @@ t.test('a head that is not the task’s is refused', async (t) => {
   refused(unnamed(3), 'sst2', /sst2 has 2 labels \(negative, positive\), the checkpoint has 3/);
   refused(['a', 'b', 'c'], 'sst2', /has 2 labels/);
   refused(unnamed(2), 'mnli', /has 3 labels/);
-  refused(unnamed(1), 'mrpc', /a classification and the checkpoint a regression/);
-  refused(unnamed(2), 'stsb', /a regression and the checkpoint a classification/);
+  refused(unnamed(1), 'mrpc', /mrpc needs a model for classification and the checkpoint is one for regression/);
+  refused(unnamed(2), 'stsb', /stsb needs a model for regression and the checkpoint is one for classification/);
 });
 
 t.test('a task left out is the one that config.json names', async (t) => {
@@ -119,6 +140,6 @@ t.test('a task left out is the one that config.json names', async (t) => {
   t.equal(resolveTask(model(unnamed(1), { finetuning_task: 'sts-b' })).name, 'stsb');
   t.equal(namedTask({ finetuning_task: 'mrpc', espalier: { task: 'qqp' } }), 'qqp', 'our own field comes first');
   t.equal(namedTask({ finetuning_task: null }), undefined);
-  t.throws(() => resolveTask(model(unnamed(2))), { code: 'ERR_TASK', message: /give --task: sst2/ });
+  t.throws(() => resolveTask(model(unnamed(2))), { code: 'ERR_TASK', message: /give --task: cola, sst2/ });
   t.throws(() => resolveTask(model(unnamed(2), { finetuning_task: 'xnli' })), EspalierError);
 });

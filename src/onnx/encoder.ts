@@ -5,25 +5,27 @@ import { Graph } from './graph.js';
 const PADDING_SCORE = -10_000;
 
 /**
- * An ONNX model of a sequence classification or regression encoder, for any batch size and length.
- * Inputs: `input_ids`, `attention_mask` and, where the family has token types, `token_type_ids`, int64 [batch, length].
- * Output: `logits`, float32 [batch, labels].
+ * An ONNX model of an encoder with its head, for any batch size and length, in pieces that follow one another.
+ * Inputs, int64 [batch, length], named and ordered as transformers' exporters do: `input_ids`, `attention_mask` and, where
+ * the family tells apart types of tokens, `token_type_ids`. Outputs, float32: `logits` [batch, labels], or of a span head
+ * `start_logits` and `end_logits` [batch, length].
  *
  * @param weights role -> tensor, each [outputs, inputs] as PyTorch stores it; layers may differ in width or be empty
  */
-export function sequenceClassificationOnnx(
+export function encoderOnnx(
   spec: ModelSpec,
   weights: ReadonlyMap<string, TensorData>,
   producerVersion: string,
-): Uint8Array {
+): Uint8Array[] {
   const builder = new EncoderGraph(spec, weights);
   let hidden = builder.embeddings();
   for (const [index, { heads, neurons }] of spec.layers.entries()) {
     hidden = builder.attention(`layers.${index}.attention`, heads, hidden);
     hidden = builder.ffn(`layers.${index}.ffn`, neurons, hidden);
   }
-  builder.head(hidden);
-  return builder.graph.encode('espalier', producerVersion);
+  if (spec.head === 'span') builder.spanHead(hidden);
+  else builder.sequenceHead(hidden);
+  return builder.graph.encode(producerVersion);
 }
 
 class EncoderGraph {
@@ -43,26 +45,41 @@ class EncoderGraph {
   #paddingScores(mask: string): string {
     const { graph } = this;
     const rows = graph.node('Unsqueeze', [mask, graph.integers(1)]);
-    const wide = graph.toFloat(graph.node('Unsqueeze', [rows, graph.integers(2)]));
+    const wide = graph.cast(graph.node('Unsqueeze', [rows, graph.integers(2)]), 'f32');
     const inverted = graph.node('Sub', [graph.float(1), wide]);
     return graph.node('Mul', [inverted, graph.float(PADDING_SCORE)]);
   }
 
   embeddings(): string {
     const { graph } = this;
-    const length = graph.node('Slice', [graph.node('Shape', [this.#ids]), graph.integers(1), graph.integers(2)]);
-    const positions = graph.node('Slice', [
-      this.#weight('embeddings.position'),
-      graph.integers(0),
-      length,
-      graph.integers(0),
-    ]);
-    let sum = graph.node('Gather', [this.#weight('embeddings.word'), this.#ids]);
-    if (this.#spec.tokenTypes > 0) {
-      const types = graph.input('token_type_ids', ['batch', 'length']);
-      sum = graph.node('Add', [sum, graph.node('Gather', [this.#weight('embeddings.tokenType'), types])]);
+    const words = graph.node('Gather', [this.#weight('embeddings.word'), this.#ids]);
+    const sum = graph.node('Add', [this.#addTokenTypes(words), this.#positions()]);
+    return this.#layerNorm('embeddings.norm', sum);
+  }
+
+  #addTokenTypes(sum: string): string {
+    const { graph } = this;
+    if (this.#spec.tokenTypes === 0) return sum;
+    const rows = this.#weight('embeddings.tokenType');
+    // Nobody feeds the only type there is.
+    if (this.#spec.tokenTypes === 1) return graph.node('Add', [sum, rows]);
+    const types = graph.input('token_type_ids', ['batch', 'length']);
+    return graph.node('Add', [sum, graph.node('Gather', [rows, types])]);
+  }
+
+  /** Position embeddings: [length, hidden] of 0, 1, ..., or [batch, length, hidden] where padding has none of its own. */
+  #positions(): string {
+    const { graph } = this;
+    const rows = this.#weight('embeddings.position');
+    const { positionPadding } = this.#spec;
+    if (positionPadding < 0) {
+      const length = graph.node('Slice', [graph.node('Shape', [this.#ids]), graph.integers(1), graph.integers(2)]);
+      return graph.node('Slice', [rows, graph.integers(0), length, graph.integers(0)]);
     }
-    return this.#layerNorm('embeddings.norm', graph.node('Add', [sum, positions]));
+    const padding = graph.integer(positionPadding);
+    const real = graph.cast(graph.node('Not', [graph.node('Equal', [this.#ids, padding])]), 'int64');
+    const counted = graph.node('Mul', [graph.node('CumSum', [real, graph.integer(1)]), real]);
+    return graph.node('Gather', [rows, graph.node('Add', [counted, padding])]);
   }
 
   attention(role: string, heads: number, hidden: string): string {
@@ -91,15 +108,21 @@ class EncoderGraph {
     return this.#layerNorm(`${role}.norm`, this.graph.node('Add', [this.#linear(`${role}.out`, activations), hidden]));
   }
 
-  /** classifier(tanh(pooler(first token))) */
-  head(hidden: string): void {
+  /** classifier(activation(pooler(first token))) */
+  sequenceHead(hidden: string): void {
     const { graph } = this;
-    const first = graph.node('Squeeze', [
-      graph.node('Slice', [hidden, graph.integers(0), graph.integers(1), graph.integers(1)]),
-      graph.integers(1),
-    ]);
-    const pooled = graph.node('Tanh', [this.#linear('pooler', first)]);
+    const first = graph.node('Gather', [hidden, graph.integer(0)], { axis: 1 });
+    const activation = this.#spec.headActivation === 'tanh' ? 'Tanh' : 'Relu';
+    const pooled = graph.node(activation, [this.#linear('pooler', first)]);
     graph.output(this.#linear('classifier', pooled), 'logits', ['batch', this.#spec.labels]);
+  }
+
+  spanHead(hidden: string): void {
+    const { graph } = this;
+    const logits = this.#linear('classifier', hidden);
+    for (const [column, name] of ['start_logits', 'end_logits'].entries()) {
+      graph.output(graph.node('Gather', [logits, graph.integer(column)], { axis: 2 }), name, ['batch', 'length']);
+    }
   }
 
   /** A sub-layer without units adds its bias alone. */

@@ -1,0 +1,72 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync, realpathSync } from 'node:fs';
+import { mkdir, open, rm, rmdir } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { throwIfAborted } from '../native/cancel.js';
+import { EspalierError } from '../native/errors.js';
+
+export interface OutputOptions {
+  /** Replace what is there. */
+  force?: boolean | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** How an output comes to be: `fill` makes it under a temporary name beside the target, `place` renames it. */
+export interface OutputSteps {
+  fill(temporary: string): Promise<void>;
+  place(temporary: string, target: string): Promise<void>;
+}
+
+/**
+ * Makes a file or directory that is there whole or not at all; nothing else is left behind. Throws ERR_OUTPUT,
+ * ERR_CANCELLED and what the steps throw as EspalierError.
+ */
+export async function writeAtomically(output: string, signal: AbortSignal | undefined, steps: OutputSteps) {
+  const target = existsSync(output) ? realpathSync(output) : resolve(output);
+  const parent = dirname(target);
+  const temporary = siblingOf(target);
+  let firstCreated: string | undefined;
+  try {
+    throwIfAborted(signal);
+    firstCreated = await mkdir(parent, { recursive: true });
+    await steps.fill(temporary);
+    throwIfAborted(signal);
+    await steps.place(temporary, target);
+    await flushDirectory(parent);
+  } catch (error) {
+    await cleanUp(temporary, parent, firstCreated);
+    if (error instanceof EspalierError) throw error;
+    const reason = (error as Error).message;
+    throw new EspalierError('ERR_OUTPUT', `cannot write ${output}: ${reason} (nothing was left there)`, {
+      cause: error,
+    });
+  }
+}
+
+export function siblingOf(target: string): string {
+  return join(dirname(target), `.${basename(target)}.${randomBytes(6).toString('hex')}`);
+}
+
+export async function flush(path: string): Promise<void> {
+  const handle = await open(path);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Not every file system can flush a directory, or lets everyone open it; the files themselves are safe by then. */
+export async function flushDirectory(path: string): Promise<void> {
+  await flush(path).catch(() => undefined);
+}
+
+/** Removes what a failed output left, its parent directories too if they were made for it. */
+async function cleanUp(temporary: string, parent: string, firstCreated: string | undefined): Promise<void> {
+  // What made the output fail may make this fail too; the first error is the one to report.
+  await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
+  if (!firstCreated) return;
+  for (let directory = parent; directory.length >= firstCreated.length; directory = dirname(directory)) {
+    await rmdir(directory).catch(() => undefined);
+  }
+}

@@ -1,0 +1,43 @@
+import { existsSync, statSync } from 'node:fs';
+import { open, rename } from 'node:fs/promises';
+import { throwIfAborted } from '../native/cancel.js';
+import { EspalierError } from '../native/errors.js';
+import { type OutputOptions, writeAtomically } from './atomic-output.js';
+
+/** Throws ERR_OUTPUT where `output` exists already; with `force` only where it is no regular file. */
+export function checkOutputFile(output: string, force = false): void {
+  if (!existsSync(output)) return;
+  if (!statSync(output).isFile()) {
+    throw new EspalierError('ERR_OUTPUT', `${output} is no regular file, so it is not replaced (give another file)`);
+  }
+  if (!force) {
+    throw new EspalierError('ERR_OUTPUT', `${output} exists (give another file, or --force to replace it)`);
+  }
+}
+
+/**
+ * Makes a file of pieces that follow one another. They are written beside the output, flushed to the disk and renamed into
+ * place: the output is there whole or not at all. Throws ERR_OUTPUT, ERR_CANCELLED.
+ */
+export async function writeOutputFile(
+  output: string,
+  pieces: readonly Uint8Array[],
+  { force, signal }: OutputOptions = {},
+): Promise<void> {
+  checkOutputFile(output, force);
+  await writeAtomically(output, signal, {
+    fill: async (temporary) => {
+      const handle = await open(temporary, 'wx');
+      try {
+        for (const piece of pieces) {
+          throwIfAborted(signal);
+          await handle.writeFile(piece);
+        }
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+    },
+    place: rename,
+  });
+}

@@ -1,0 +1,77 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { writeOutputFile } from '../../src/checkpoint/output-file.js';
+import { temporaryDirectory } from '../support/temporary.js';
+
+const directory = temporaryDirectory();
+let count = 0;
+/** A path that does not exist, in a directory of its own that may. */
+function fresh({ parent = true } = {}): string {
+  const folder = join(directory, `case-${count++}`);
+  if (parent) mkdirSync(folder);
+  return join(folder, 'out.bin');
+}
+const pieces = [Buffer.from('one '), Buffer.alloc(0), Buffer.from('two')];
+
+t.test('pieces follow one another, and nothing else is left', async (t) => {
+  const file = fresh({ parent: false });
+  await writeOutputFile(file, pieces);
+  t.equal(readFileSync(file, 'utf8'), 'one two');
+  t.strictSame(readdirSync(join(file, '..')), ['out.bin']);
+});
+
+t.test('an existing file is refused and untouched, and with force replaced', async (t) => {
+  const file = fresh();
+  writeFileSync(file, 'old');
+  await t.rejects(writeOutputFile(file, pieces), { code: 'ERR_OUTPUT', message: /exists .*--force/ });
+  t.equal(readFileSync(file, 'utf8'), 'old');
+  await writeOutputFile(file, pieces, { force: true });
+  t.equal(readFileSync(file, 'utf8'), 'one two');
+});
+
+t.test('force does not replace what is no file', async (t) => {
+  const file = fresh();
+  mkdirSync(file);
+  await t.rejects(writeOutputFile(file, pieces, { force: true }), { code: 'ERR_OUTPUT', message: /no regular file/ });
+  t.ok(statSync(file).isDirectory());
+});
+
+t.test('an abort between two pieces leaves nothing', async (t) => {
+  const file = fresh({ parent: false });
+  const abort = new AbortController();
+  const aborting = {
+    *[Symbol.iterator]() {
+      yield Buffer.from('one ');
+      abort.abort();
+      yield Buffer.from('two');
+    },
+  };
+  const write = writeOutputFile(file, aborting as unknown as Uint8Array[], { signal: abort.signal });
+  await t.rejects(write, { code: 'ERR_CANCELLED' });
+  t.notOk(existsSync(join(file, '..')), 'nor the parent made for it');
+});
+
+t.test('an output that cannot be made is one error', async (t) => {
+  await t.rejects(writeOutputFile('/proc/out.bin', pieces), { code: 'ERR_OUTPUT', message: /^cannot write \/proc/ });
+  const file = fresh();
+  writeFileSync(file, '');
+  await t.rejects(writeOutputFile(join(file, 'below'), pieces), { code: 'ERR_OUTPUT', message: /^cannot write/ });
+});
+
+t.test('a full disk is one error and leaves the old file', async (t) => {
+  const file = fresh();
+  writeFileSync(file, 'old');
+  const module = new URL('../../src/checkpoint/output-file.js', import.meta.url).href;
+  const code = `
+    import { writeOutputFile } from ${JSON.stringify(module)};
+    const pieces = [new Uint8Array(65536)];
+    await writeOutputFile(${JSON.stringify(file)}, pieces, { force: true }).catch(({ code, message }) => console.log(code, message));`;
+  // A limit on the size of files makes writing fail half-way, as a full disk does; the test runner's own hooks write too.
+  const command = 'unset NODE_OPTIONS; ulimit -f 4; exec "$0" --input-type=module -e "$1"';
+  const { stdout } = spawnSync('bash', ['-c', command, process.execPath, code], { encoding: 'utf8' });
+  t.match(stdout, /^ERR_OUTPUT cannot write .*EFBIG/);
+  t.equal(readFileSync(file, 'utf8'), 'old');
+  t.strictSame(readdirSync(join(file, '..')), ['out.bin']);
+});
