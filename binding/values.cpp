@@ -133,7 +133,7 @@ ModelSpec toSpec(const Napi::Value& value) {
     const Napi::Object layer = toObject(layers.Get(l), "a layer");
     spec.layers.push_back({count(layer, "heads", 0), count(layer, "neurons", 0)});
   }
-  require(!spec.layers.empty(), "a model needs a layer");
+  checkSpec(spec);
   return spec;
 }
 

@@ -32,11 +32,6 @@ std::vector<int32_t> countPositions(const std::vector<int32_t>& ids, const std::
 
 }  // namespace
 
-void checkSpec(const ModelSpec& spec) {
-  require(spec.head != HeadKind::span || spec.labels == 2, "a span head has 2 labels, start and end");
-  require(spec.positionPadding >= -1 && spec.longestSequence() >= 1, "positionPadding leaves no position to tokens");
-}
-
 void checkBatch(const PackedBatch& batch, const ModelSpec& spec) {
   require(batch.offsets.size() >= 2 && batch.offsets.front() == 0, "a batch needs offsets 0, ... and one sequence");
   require(static_cast<size_t>(batch.offsets.back()) == batch.ids.size(),

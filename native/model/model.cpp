@@ -69,7 +69,6 @@ std::vector<float> readAll(Backend& backend, const Tensor& tensor) { return read
 
 Model::Model(std::shared_ptr<Backend> backend, ModelSpec spec, Weights weights, Mode mode)
     : backend_(std::move(backend)), spec_(std::move(spec)), weights_(std::move(weights)), mode_(mode) {
-  checkSpec(spec_);
   for (const LayerWeights& layer : weights_.layers) layers_.push_back(packLayer(*backend_, layer, mode));
   head_ = packHead(*backend_, weights_, spec_.head, mode);
 }

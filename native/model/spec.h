@@ -35,7 +35,7 @@ struct ModelSpec {
   int32_t positionPadding = -1;
 
   /// Tokens that have a position.
-  int32_t longestSequence() const { return maxPositions - positionPadding - 1; }
+  int32_t longestSequence() const { return maxPositions - (positionPadding + 1); }
   /// Whether a layer's rows are first tokens, the only ones that a sequence head reads.
   bool firstTokensOnly(size_t layer) const { return head == HeadKind::sequence && layer + 1 == layers.size(); }
 };

@@ -1,3 +1,4 @@
+import { EspalierError } from '../native/errors.js';
 import { isWhitespace } from './unicode.js';
 
 /** A token found in the text before it is split into words. */
@@ -11,6 +12,27 @@ export interface AddedToken {
   rstrip: boolean;
   /** Match in the normalized text, its content normalized too. */
   normalized: boolean;
+}
+
+/**
+ * Checks the ids of added tokens: those that the vocabulary lacks extend it, in their order.
+ * @throws EspalierError ERR_TOKENIZER
+ */
+export function checkAddedTokens(tokens: AddedToken[], vocabulary: ReadonlyMap<string, number>): AddedToken[] {
+  const seen = new Set<string>();
+  let nextId = vocabulary.size;
+  for (const { id, content } of tokens) {
+    if (seen.has(content)) throw new EspalierError('ERR_TOKENIZER', `the added token ${content} is listed twice`);
+    seen.add(content);
+    const expected = vocabulary.get(content) ?? nextId++;
+    if (id !== expected) {
+      throw new EspalierError(
+        'ERR_TOKENIZER',
+        `the added token ${content} has the id ${id}, but must have ${expected}`,
+      );
+    }
+  }
+  return tokens;
 }
 
 /** A stretch of a text: an added token where `id` is there, plain text otherwise. */

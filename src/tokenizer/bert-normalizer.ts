@@ -1,8 +1,14 @@
 import { AlignedText, AlignedTextBuilder } from './aligned-text.js';
-import { decompose, isChinese, isKeptCombining, isNonspacingMark, isRemoved, isWhitespace } from './unicode.js';
-
-/** Changes a text before it is split into words, and keeps track of where every character came from. */
-export type Normalizer = (text: string) => AlignedText;
+import type { Normalizer } from './normalizer.js';
+import {
+  decompose,
+  isChinese,
+  isKeptCombining,
+  isNonspacingMark,
+  isRemoved,
+  isWhitespace,
+  unitsOf,
+} from './unicode.js';
 
 export interface BertNormalizerOptions {
   /** Drop control characters and make every kind of white space a blank. */
@@ -71,7 +77,7 @@ function decomposeInOrder(source: AlignedText): AlignedText {
   for (const part of decompose(source.text)) {
     if (cameFirst.get(part)?.pop()) {
       start = end;
-      end += (source.text.codePointAt(start) as number) > 0xffff ? 2 : 1;
+      end += unitsOf(source.text.codePointAt(start) as number);
     }
     result.append(part, source.sourceStart(start), source.sourceEnd(end));
   }

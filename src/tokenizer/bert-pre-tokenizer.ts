@@ -1,7 +1,5 @@
-import { isPunctuation, isWhitespace } from './unicode.js';
-
-/** Finds the words of a normalized text: flat pairs of start and end, in UTF-16 code units. */
-export type PreTokenizer = (text: string) => number[];
+import type { PreTokenizer } from './pre-tokenizer.js';
+import { isPunctuation, isWhitespace, unitsOf } from './unicode.js';
 
 /** Splits at white space, which vanishes, and around every punctuation character, which is a word of its own. */
 export const bertPreTokenizer: PreTokenizer = (text) => {
@@ -9,7 +7,7 @@ export const bertPreTokenizer: PreTokenizer = (text) => {
   let start = 0;
   for (let position = 0; position < text.length; ) {
     const point = text.codePointAt(position) as number;
-    const next = position + (point > 0xffff ? 2 : 1);
+    const next = position + unitsOf(point);
     const punctuation = isPunctuation(point);
     if (punctuation || isWhitespace(point)) {
       if (position > start) words.push(start, position);

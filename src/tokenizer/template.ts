@@ -19,3 +19,10 @@ export function bertTemplate(classification: number, separator: number): Templat
   ];
   return { single, pair: [...single, { sequence: 'second', typeId: 1 }, { id: separator, typeId: 1 }] };
 }
+
+/** RoBERTa's: <s> first </s>, and for a pair <s> first </s></s> second </s>, all of type 0. */
+export function robertaTemplate(classification: number, separator: number): Template {
+  const special = (id: number): TemplatePart => ({ id, typeId: 0 });
+  const single: TemplatePart[] = [special(classification), { sequence: 'first', typeId: 0 }, special(separator)];
+  return { single, pair: [...single, special(separator), { sequence: 'second', typeId: 0 }, special(separator)] };
+}

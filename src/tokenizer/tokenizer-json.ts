@@ -1,58 +1,28 @@
 import * as v from 'valibot';
-import { EspalierError } from '../native/errors.js';
-import type { AddedToken } from './added-tokens.js';
+import { isObject } from '../checkpoint/json-file.js';
+import { checkAddedTokens } from './added-tokens.js';
 import { bertNormalizer } from './bert-normalizer.js';
 import { bertPreTokenizer } from './bert-pre-tokenizer.js';
+import { byteLevelPreTokenizer, wholeText } from './byte-level-pre-tokenizer.js';
+import { BytePairEncoding } from './byte-pair-encoding.js';
+import { readMerges } from './merges.js';
+import { asItIs } from './normalizer.js';
 import type { TokenizerParts } from './pipeline.js';
-import { bertTemplate, type Template, type TemplatePart } from './template.js';
-import { parseJson, validate } from './validate.js';
-import { checkVocabulary, missingToken } from './vocabulary.js';
+import { bertPostProcessor, type PostProcessor, postProcessingOf, robertaPostProcessor } from './post-processor.js';
+import { parseJson, tokenId, tokenIds, tokenText, validate } from './validate.js';
+import { checkVocabulary, idsOf } from './vocabulary.js';
 import { WordPiece } from './word-piece.js';
 
-const onlyType = <const T extends string>(name: T) =>
-  v.literal(name, (issue) => `${issue.received} is not supported, only ${JSON.stringify(name)}`);
-const tokenId = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
-const typeId = v.picklist([0, 1]);
-const tokenText = v.pipe(
-  v.string(),
-  v.nonEmpty(),
-  v.check((text) => !/\p{Cs}/u.test(text), 'holds a lone surrogate'),
-);
+const unsupported =
+  (...supported: unknown[]) =>
+  ({ received }: { received: string }) =>
+    `${received} is not supported, only ${supported.map((value) => JSON.stringify(value)).join(' or ')}`;
+const onlyType = <const T extends string>(name: T) => v.literal(name, unsupported(name));
+const nothing = v.nullish(v.null(unsupported(null)));
+const noText = v.nullish(v.literal('', unsupported(null)));
 
-const templatePart = v.union(
-  [
-    v.object({ SpecialToken: v.object({ id: v.string(), type_id: typeId }) }),
-    v.object({ Sequence: v.object({ id: v.picklist(['A', 'B']), type_id: typeId }) }),
-  ],
-  'is neither a SpecialToken nor a Sequence A or B',
-);
-type FilePart = v.InferOutput<typeof templatePart>;
-const templateProcessing = v.object({
-  type: v.literal('TemplateProcessing'),
-  single: v.array(templatePart),
-  pair: v.array(templatePart),
-  special_tokens: v.record(v.string(), v.object({ ids: v.array(tokenId), tokens: v.array(v.string()) })),
-});
-const bertProcessing = v.object({
-  type: v.literal('BertProcessing'),
-  sep: v.tuple([v.string(), tokenId]),
-  cls: v.tuple([v.string(), tokenId]),
-});
-
-/** The part of the format that BERT's tokenizers use. `truncation`, `padding` and `decoder` are nobody's business here. */
-const tokenizerFile = v.object({
-  // First, because the model's type says best what kind of tokenizer it is.
-  model: v.object({
-    // Files from before the type was written down are WordPiece if they have its other fields.
-    type: v.optional(onlyType('WordPiece')),
-    unk_token: v.string(),
-    continuing_subword_prefix: v.string(),
-    max_input_chars_per_word: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
-    vocab: v.custom<Record<string, unknown>>(
-      (vocab) => typeof vocab === 'object' && vocab !== null && !Array.isArray(vocab),
-      'is not an object',
-    ),
-  }),
+/** What both kinds of file share. `truncation`, `padding` and `decoder` are nobody's business here. */
+const everyFile = {
   version: v.literal('1.0'),
   added_tokens: v.array(
     v.object({
@@ -65,6 +35,18 @@ const tokenizerFile = v.object({
       special: v.boolean(),
     }),
   ),
+};
+
+/** BERT's tokenizers. */
+const wordPieceFile = v.object({
+  // First, because the model's type says best what kind of tokenizer it is.
+  model: v.object({
+    type: v.optional(v.literal('WordPiece', unsupported('WordPiece', 'BPE'))),
+    unk_token: v.string(),
+    continuing_subword_prefix: v.string(),
+    max_input_chars_per_word: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+    vocab: tokenIds,
+  }),
   normalizer: v.object({
     type: onlyType('BertNormalizer'),
     clean_text: v.boolean(),
@@ -73,31 +55,50 @@ const tokenizerFile = v.object({
     lowercase: v.boolean(),
   }),
   pre_tokenizer: v.object({ type: onlyType('BertPreTokenizer') }),
-  post_processor: v.variant(
-    'type',
-    [templateProcessing, bertProcessing],
-    (issue) => `${issue.received} is not supported, only ${issue.expected}`,
-  ),
+  post_processor: bertPostProcessor,
+  ...everyFile,
 });
-type TokenizerFile = v.InferOutput<typeof tokenizerFile>;
+
+/** RoBERTa's tokenizers. The vocabulary must hold all bytes, so that what would happen to unknown ones does not matter. */
+const bytePairFile = v.object({
+  model: v.object({
+    dropout: v.nullish(v.literal(0, unsupported(null))),
+    continuing_subword_prefix: noText,
+    end_of_word_suffix: noText,
+    ignore_merges: v.optional(v.literal(false, unsupported(false))),
+    vocab: tokenIds,
+    merges: v.array(v.unknown()),
+  }),
+  normalizer: nothing,
+  pre_tokenizer: v.object({
+    type: onlyType('ByteLevel'),
+    add_prefix_space: v.boolean(),
+    use_regex: v.optional(v.boolean(), true),
+  }),
+  post_processor: robertaPostProcessor,
+  ...everyFile,
+});
 
 /**
  * Reads a tokenizer.json.
  * @throws EspalierError ERR_TOKENIZER where it is no such file, contradicts itself or needs something unsupported.
  */
 export function parseTokenizerJson(content: string): TokenizerParts {
-  const file = validate(tokenizerFile, parseJson(content));
+  const json = parseJson(content);
+  return isBytePair(json) ? bytePairParts(validate(bytePairFile, json)) : wordPieceParts(validate(wordPieceFile, json));
+}
+
+/** Files from before the model's type was written down show it by their fields. */
+function isBytePair(json: unknown): boolean {
+  if (!isObject(json) || !isObject(json.model)) return false;
+  const { type, merges } = json.model;
+  return type === 'BPE' || (type === undefined && merges !== undefined);
+}
+
+function wordPieceParts(file: v.InferOutput<typeof wordPieceFile>): TokenizerParts {
   const { model, normalizer } = file;
   const vocabulary = checkVocabulary(Object.entries(model.vocab));
-  const wordPiece = new WordPiece(vocabulary, {
-    unknownToken: model.unk_token,
-    continuingPrefix: model.continuing_subword_prefix,
-    maxWordCharacters: model.max_input_chars_per_word,
-  });
-  const addedTokens = addedTokensOf(file, vocabulary);
-  const ids = new Map([...vocabulary, ...addedTokens.map(({ content, id }) => [content, id] as const)]);
   return {
-    addedTokens,
     normalize: bertNormalizer({
       cleanText: normalizer.clean_text,
       handleChineseChars: normalizer.handle_chinese_chars,
@@ -105,58 +106,35 @@ export function parseTokenizerJson(content: string): TokenizerParts {
       lowercase: normalizer.lowercase,
     }),
     preTokenize: bertPreTokenizer,
-    model: wordPiece,
-    template: templateOf(file.post_processor, ids),
-    vocabularySize: ids.size,
+    model: new WordPiece(vocabulary, {
+      unknownToken: model.unk_token,
+      continuingPrefix: model.continuing_subword_prefix,
+      maxWordCharacters: model.max_input_chars_per_word,
+    }),
+    ...frame(file, vocabulary),
   };
 }
 
-/** Added tokens that the vocabulary lacks extend it, in the file's order. */
-function addedTokensOf(file: TokenizerFile, vocabulary: ReadonlyMap<string, number>): AddedToken[] {
-  const seen = new Set<string>();
-  let nextId = vocabulary.size;
-  return file.added_tokens.map(({ id, content, single_word, lstrip, rstrip, normalized }) => {
-    if (seen.has(content)) throw new EspalierError('ERR_TOKENIZER', `the added token ${content} is listed twice`);
-    seen.add(content);
-    const expected = vocabulary.get(content) ?? nextId++;
-    if (id !== expected) {
-      throw new EspalierError(
-        'ERR_TOKENIZER',
-        `the added token ${content} has the id ${id}, but must have ${expected}`,
-      );
-    }
-    return { id, content, singleWord: single_word, lstrip, rstrip, normalized };
-  });
-}
-
-function templateOf(processor: TokenizerFile['post_processor'], ids: ReadonlyMap<string, number>): Template {
-  if (processor.type === 'BertProcessing') {
-    const [classification, separator] = [processor.cls, processor.sep].map(([token, id]) => specialId(token, id, ids));
-    return bertTemplate(classification, separator);
-  }
-  const convert = (part: FilePart): TemplatePart[] => {
-    if ('Sequence' in part) {
-      return [{ sequence: part.Sequence.id === 'A' ? 'first' : 'second', typeId: part.Sequence.type_id }];
-    }
-    const { id: name, type_id: typeId } = part.SpecialToken;
-    const special = Object.hasOwn(processor.special_tokens, name) ? processor.special_tokens[name] : undefined;
-    if (!special) throw new EspalierError('ERR_TOKENIZER', `post_processor: special_tokens lacks ${name}`);
-    return special.ids.map((id, index) => ({ id: specialId(special.tokens[index] ?? name, id, ids), typeId }));
+function bytePairParts(file: v.InferOutput<typeof bytePairFile>): TokenizerParts {
+  const vocabulary = checkVocabulary(Object.entries(file.model.vocab));
+  return {
+    normalize: asItIs,
+    prefixSpace: file.pre_tokenizer.add_prefix_space,
+    preTokenize: file.pre_tokenizer.use_regex ? byteLevelPreTokenizer : wholeText,
+    model: new BytePairEncoding(vocabulary, readMerges(file.model.merges)),
+    ...frame(file, vocabulary),
   };
-  requireSequences('single', processor.single, 'A');
-  requireSequences('pair', processor.pair, 'AB');
-  return { single: processor.single.flatMap(convert), pair: processor.pair.flatMap(convert) };
 }
 
-function requireSequences(name: string, parts: readonly FilePart[], expected: string): void {
-  const sequences = parts.flatMap((part) => ('Sequence' in part ? [part.Sequence.id] : []));
-  if (sequences.sort().join('') !== expected) {
-    const wanted = [...expected].join(' and ');
-    throw new EspalierError('ERR_TOKENIZER', `post_processor: ${name} must hold the sequence ${wanted} exactly once`);
-  }
-}
-
-function specialId(token: string, id: number, ids: ReadonlyMap<string, number>): number {
-  if (ids.get(token) !== id) throw missingToken(`${token} of id ${id}`);
-  return id;
+/** The added tokens, what they make of the vocabulary, and the special tokens' places. */
+function frame(
+  file: Pick<v.InferOutput<typeof wordPieceFile>, 'added_tokens'> & { post_processor: PostProcessor },
+  vocabulary: ReadonlyMap<string, number>,
+): Pick<TokenizerParts, 'addedTokens' | 'template' | 'trimmer' | 'vocabularySize'> {
+  const addedTokens = checkAddedTokens(
+    file.added_tokens.map(({ single_word: singleWord, ...token }) => ({ ...token, singleWord })),
+    vocabulary,
+  );
+  const ids = idsOf(vocabulary, addedTokens);
+  return { addedTokens, ...postProcessingOf(file.post_processor, ids), vocabularySize: ids.size };
 }

@@ -7,9 +7,11 @@ const CHINESE = 8;
 const NONSPACING_MARK = 16;
 const KEPT_COMBINING = 32;
 const UNNORMALIZED = 64;
+const LETTER = 128;
+const NUMBER = 256;
 
-/** One byte of flags a code point, so that a test is one look-up. */
-const flags = new Uint8Array(0x110000);
+/** Flags of every code point, so that a test is one look-up. */
+const flags = new Uint16Array(0x110000);
 
 function mark(table: string, flag: number): void {
   for (const range of table.trim().split(/\s+/)) {
@@ -25,6 +27,8 @@ mark(ranges.CHINESE, CHINESE);
 mark(ranges.NONSPACING_MARK, NONSPACING_MARK);
 mark(ranges.KEPT_COMBINING, KEPT_COMBINING);
 mark(ranges.UNNORMALIZED, UNNORMALIZED);
+mark(ranges.LETTER, LETTER);
+mark(ranges.NUMBER, NUMBER);
 
 export const isWhitespace = (point: number): boolean => (flags[point] & WHITESPACE) !== 0;
 export const isPunctuation = (point: number): boolean => (flags[point] & PUNCTUATION) !== 0;
@@ -32,6 +36,19 @@ export const isRemoved = (point: number): boolean => (flags[point] & REMOVED) !=
 export const isChinese = (point: number): boolean => (flags[point] & CHINESE) !== 0;
 export const isNonspacingMark = (point: number): boolean => (flags[point] & NONSPACING_MARK) !== 0;
 export const isKeptCombining = (point: number): boolean => (flags[point] & KEPT_COMBINING) !== 0;
+
+export type CharacterClass = 'letter' | 'number' | 'whitespace' | 'other';
+
+/** The class that byte-level BPE's words are made of: every code point has exactly one. */
+export function characterClass(point: number): CharacterClass {
+  const flag = flags[point];
+  if (flag & LETTER) return 'letter';
+  if (flag & NUMBER) return 'number';
+  return flag & WHITESPACE ? 'whitespace' : 'other';
+}
+
+/** How many UTF-16 code units the code point takes. */
+export const unitsOf = (point: number): number => (point > 0xffff ? 2 : 1);
 
 const isUnnormalized = (char: string): boolean => (flags[char.codePointAt(0) ?? 0] & UNNORMALIZED) !== 0;
 

@@ -1,5 +1,19 @@
 import * as v from 'valibot';
+import { isObject } from '../checkpoint/json-file.js';
 import { EspalierError } from '../native/errors.js';
+
+/** A token's number, of which there are as many as rows of the embedding matrix. */
+export const tokenId = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+
+/** What a text can hold. */
+export const tokenText = v.pipe(
+  v.string(),
+  v.nonEmpty(),
+  v.check((text) => !/\p{Cs}/u.test(text), 'holds a lone surrogate'),
+);
+
+/** A vocabulary as written: its entries are checked by `checkVocabulary`, which says more. */
+export const tokenIds = v.custom<Record<string, unknown>>(isObject, 'is not an object');
 
 export function parseJson(content: string): unknown {
   try {

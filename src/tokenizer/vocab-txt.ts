@@ -3,36 +3,27 @@ import { bertNormalizer } from './bert-normalizer.js';
 import { bertPreTokenizer } from './bert-pre-tokenizer.js';
 import type { TokenizerParts } from './pipeline.js';
 import { bertTemplate } from './template.js';
+import { addedTokensDecoder, configuredTokens, specialToken, tokenizerClass } from './tokenizer-config.js';
 import { parseJson, validate } from './validate.js';
-import { checkVocabulary, missingToken } from './vocabulary.js';
+import { checkVocabulary, idsOf } from './vocabulary.js';
 import { WordPiece } from './word-piece.js';
 
-/** A special token's name, written plainly or with matching options (which BERT's tokenizers do not use). */
-const tokenName = (standard: string) =>
-  v.optional(
-    v.pipe(
-      v.union([v.string(), v.object({ content: v.string() })]),
-      v.transform((token) => (typeof token === 'string' ? token : token.content)),
-      v.nonEmpty(),
-    ),
-    standard,
-  );
-
 const tokenizerConfig = v.object({
-  tokenizer_class: v.optional(
-    v.picklist(
-      ['BertTokenizer', 'BertTokenizerFast', 'DistilBertTokenizer', 'DistilBertTokenizerFast'],
-      (issue) => `${issue.received} is not supported without a tokenizer.json, only ${issue.expected}`,
-    ),
-  ),
+  tokenizer_class: tokenizerClass([
+    'BertTokenizer',
+    'BertTokenizerFast',
+    'DistilBertTokenizer',
+    'DistilBertTokenizerFast',
+  ]),
   do_lower_case: v.optional(v.boolean(), true),
   strip_accents: v.nullish(v.boolean(), null),
   tokenize_chinese_chars: v.optional(v.boolean(), true),
-  cls_token: tokenName('[CLS]'),
-  sep_token: tokenName('[SEP]'),
-  unk_token: tokenName('[UNK]'),
-  pad_token: tokenName('[PAD]'),
-  mask_token: tokenName('[MASK]'),
+  cls_token: specialToken('[CLS]'),
+  sep_token: specialToken('[SEP]'),
+  unk_token: specialToken('[UNK]'),
+  pad_token: specialToken('[PAD]'),
+  mask_token: specialToken('[MASK]'),
+  added_tokens_decoder: addedTokensDecoder,
 });
 
 /**
@@ -44,22 +35,15 @@ export function parseVocabTxt(vocabTxt: string, config: string): TokenizerParts 
   const lines = vocabTxt.split(/\r?\n/);
   if (lines.at(-1) === '') lines.pop();
   const vocabulary = checkVocabulary(lines.map((token, line) => [token, line] as const));
-
-  const specials = [options.pad_token, options.unk_token, options.cls_token, options.sep_token, options.mask_token];
-  const idOf = (token: string): number => {
-    const id = vocabulary.get(token);
-    if (id === undefined) throw missingToken(token);
-    return id;
-  };
+  const { pad_token: pad, unk_token: unknown, cls_token: first, sep_token: separator, mask_token: mask } = options;
+  const addedTokens = configuredTokens(
+    [pad, unknown, first, separator, mask],
+    options.added_tokens_decoder,
+    vocabulary,
+  );
+  const ids = idsOf(vocabulary, addedTokens);
   return {
-    addedTokens: specials.map((content) => ({
-      id: idOf(content),
-      content,
-      singleWord: false,
-      lstrip: false,
-      rstrip: false,
-      normalized: false,
-    })),
+    addedTokens,
     normalize: bertNormalizer({
       cleanText: true,
       handleChineseChars: options.tokenize_chinese_chars,
@@ -68,11 +52,11 @@ export function parseVocabTxt(vocabTxt: string, config: string): TokenizerParts 
     }),
     preTokenize: bertPreTokenizer,
     model: new WordPiece(vocabulary, {
-      unknownToken: options.unk_token,
+      unknownToken: unknown.content,
       continuingPrefix: '##',
       maxWordCharacters: 100,
     }),
-    template: bertTemplate(idOf(options.cls_token), idOf(options.sep_token)),
-    vocabularySize: vocabulary.size,
+    template: bertTemplate(ids.get(first.content) as number, ids.get(separator.content) as number),
+    vocabularySize: ids.size,
   };
 }

@@ -25,6 +25,13 @@ export function checkVocabulary(entries: readonly (readonly [string, unknown])[]
   return vocabulary;
 }
 
+/** The ids of all tokens: the vocabulary's, and the added ones that it lacks. */
+export const idsOf = (
+  vocabulary: ReadonlyMap<string, number>,
+  addedTokens: readonly { content: string; id: number }[],
+): ReadonlyMap<string, number> =>
+  new Map([...vocabulary, ...addedTokens.map(({ content, id }) => [content, id] as const)]);
+
 /** The error of a special token that the vocabulary must hold but does not. */
 export const missingToken = (token: string): EspalierError =>
   new EspalierError('ERR_TOKENIZER', `the special token ${token} is not in the vocabulary`);

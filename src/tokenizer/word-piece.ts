@@ -1,15 +1,5 @@
+import type { Pieces, TokenModel } from './token-model.js';
 import { missingToken } from './vocabulary.js';
-
-/** The tokens of one word: ids, and where each ends in the word (UTF-16 code units; the next one starts there). */
-export interface Pieces {
-  readonly ids: readonly number[];
-  readonly ends: readonly number[];
-}
-
-/** Turns one word into tokens. */
-export interface TokenModel {
-  tokenize(word: string): Pieces;
-}
 
 export interface WordPieceOptions {
   unknownToken: string;
@@ -19,16 +9,11 @@ export interface WordPieceOptions {
   maxWordCharacters: number;
 }
 
-const CACHED_WORDS = 1 << 16;
-// V8 copies slices this short; a longer key would keep the whole text it was cut from alive.
-const CACHED_WORD_LENGTH = 12;
-
 /** Greedy longest-match-first word pieces (Wu et al. 2016, as BERT uses them). */
 export class WordPiece implements TokenModel {
   private readonly continuing = new Map<string, number>();
   private readonly longestPiece: number;
   private readonly unknownId: number;
-  private readonly cache = new Map<string, Pieces>();
 
   constructor(
     private readonly vocabulary: ReadonlyMap<string, number>,
@@ -48,20 +33,10 @@ export class WordPiece implements TokenModel {
   }
 
   tokenize(word: string): Pieces {
-    if (word.length > CACHED_WORD_LENGTH) return this.split(word);
-    let pieces = this.cache.get(word);
-    if (!pieces) {
-      pieces = this.split(word);
-      if (this.cache.size >= CACHED_WORDS) this.cache.clear();
-      this.cache.set(word, pieces);
-    }
-    return pieces;
-  }
-
-  private split(word: string): Pieces {
-    const unknown = { ids: [this.unknownId], ends: [word.length] };
+    const unknown = { ids: [this.unknownId], starts: [0], ends: [word.length] };
     if (this.isTooLong(word)) return unknown;
     const ids: number[] = [];
+    const starts: number[] = [];
     const ends: number[] = [];
     for (let start = 0; start < word.length; ) {
       const pieces = start === 0 ? this.vocabulary : this.continuing;
@@ -74,10 +49,11 @@ export class WordPiece implements TokenModel {
       }
       if (id === undefined) return unknown;
       ids.push(id);
+      starts.push(start);
       ends.push(end);
       start = end;
     }
-    return { ids, ends };
+    return { ids, starts, ends };
   }
 
   private isTooLong(word: string): boolean {

@@ -11,10 +11,12 @@ const tokenizer = {
     return {
       ids: kept,
       typeIds: kept.map((_, index) => Number(index > text.length)),
+      sequences: kept.map(() => 0),
       starts: kept.map(() => 0),
       ends: kept.map(() => 0),
     };
   },
+  encodeWindows: () => [],
 } satisfies Tokenizer;
 
 t.test('joins sequences without padding', async (t) => {

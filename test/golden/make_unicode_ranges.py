@@ -1,7 +1,7 @@
 """Writes src/tokenizer/unicode-ranges.ts from the behaviour of the Rust tokenizers library.
 
-Its character tables are frozen (general categories of Unicode 8, normalisation of Unicode 9), so espalier carries the
-same ranges instead of asking the JavaScript engine, whose Unicode version changes from release to release.
+Its character tables are frozen (general categories of Unicode 8, normalisation of Unicode 9; letters and numbers of its
+regular expressions are a newer Unicode's), so espalier carries the same ranges instead of asking the JavaScript engine, whose Unicode version changes from release to release.
 
 Usage: python test/golden/make_unicode_ranges.py   (needs `pip install tokenizers==0.22.2 unicodedata2==17.0.0`)
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import unicodedata2
 from tokenizers.normalizers import NFD, BertNormalizer
-from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.pre_tokenizers import BertPreTokenizer, ByteLevel
 
 OUTPUT = Path(__file__).resolve().parents[2] / "src/tokenizer/unicode-ranges.ts"
 NOTHING = dict(clean_text=False, handle_chinese_chars=False, strip_accents=False, lowercase=False)
@@ -18,11 +18,17 @@ CLEAN = BertNormalizer(**{**NOTHING, "clean_text": True})
 STRIP = BertNormalizer(**{**NOTHING, "strip_accents": True})
 CHINESE = BertNormalizer(**{**NOTHING, "handle_chinese_chars": True})
 SPLIT = BertPreTokenizer()
+BYTE_LEVEL = ByteLevel(add_prefix_space=False)
 DECOMPOSE = NFD()
 
 
 def words(char):
     return [word for word, _ in SPLIT.pre_tokenize_str(f"a{char}b")]
+
+
+def joins(before, char):
+    """Whether the byte-level pre-tokenizer keeps the character in one word with the one before it."""
+    return len(BYTE_LEVEL.pre_tokenize_str(before + char)) == 1
 
 
 def around(char):
@@ -48,6 +54,8 @@ TABLES = {
     "CHINESE": ("set apart by handle_chinese_chars", lambda char: CHINESE.normalize_str(char) != char),
     "NONSPACING_MARK": ("dropped by strip_accents (category Mn)", lambda char: STRIP.normalize_str(char) == ""),
     "KEPT_COMBINING": ("combining marks that strip_accents keeps and NFD reorders", is_kept_when_reordered),
+    "LETTER": ("goes on with a word of letters (\\p{L})", lambda char: joins("a", char)),
+    "NUMBER": ("goes on with a word of digits (\\p{N})", lambda char: joins("1", char)),
     "UNNORMALIZED": ("normalised by Unicode 17 but not by Unicode 9", normalizes_differently),
 }
 

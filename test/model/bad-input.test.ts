@@ -114,6 +114,58 @@ t.test('labels, groups and masks that do not fit', async (t) => {
   }
 });
 
+t.test('spans and losses that do not fit', async (t) => {
+  using model = await openModel('bert-span');
+  using classifier = await openModel('gelu');
+  const gradients = (of: Model, labels: number[], loss: LossKind) =>
+    of.maskGradients(good, Int32Array.from(labels), loss, Int32Array.of(0, 1));
+  for (const [what, labels, message] of [
+    ['an end after the last token', [0, 2, 0, 0], /label 2 of sequence 0 is none of its 2 tokens/],
+    ['a start in the next sequence', [0, 1, 1, 0], /label 1 of sequence 1 is none of its 1 tokens/],
+    ['a negative start', [-1, 0, 0, 0], /label -1 of sequence 0/],
+    ['one label a sequence', [0, 0], /two labels per sequence/],
+  ] as const) {
+    await rejects(t, what, 'ERR_INVALID_ARGUMENT', message, () => gradients(model, [...labels], 'span'));
+  }
+  await rejects(t, 'classes of a span head', 'ERR_INVALID_ARGUMENT', /span/, () =>
+    gradients(model, [0, 1], 'crossEntropy'),
+  );
+  await rejects(t, 'spans of a classifier', 'ERR_INVALID_ARGUMENT', /span/, () =>
+    gradients(classifier, [0, 0, 0, 0], 'span'),
+  );
+});
+
+t.test('positions that count from a padding id leave room for fewer tokens', async (t) => {
+  using model = await openModel('roberta', { mode: 'inference' });
+  const tokens = (count: number) => batchOf(Array(count).fill(5), Array(count).fill(0), [0, count]);
+  t.equal((await model.forward(tokens(64))).length, 2);
+  await rejects(t, '65 tokens', 'ERR_INVALID_ARGUMENT', /sequence 0 has 65 tokens; the model takes 1\.\.64/, () =>
+    model.forward(tokens(65)),
+  );
+});
+
+t.test('token types of a model that has no two are not looked at', async (t) => {
+  for (const name of ['roberta', 'distilbert'] as const) {
+    using model = await openModel(name, { mode: 'inference' });
+    t.same(await model.forward(batchOf([5, 6], [1, 7], [0, 2])), await model.forward(batchOf([5, 6], [0, 0], [0, 2])));
+  }
+});
+
+t.test('specs that contradict themselves', async (t) => {
+  const { spec, weights } = await goldenCheckpoint('roberta-span');
+  for (const [what, change, message] of [
+    ['an unknown head', { head: 'tokens' as 'span' }, /head/],
+    ['an unknown head activation', { headActivation: 'gelu' as 'relu' }, /headActivation/],
+    ['a span of three logits', { labels: 3 }, /span head has 2 labels/],
+    ['no position', { positionPadding: 65 }, /positionPadding/],
+    ['a negative padding', { positionPadding: -2 }, /positionPadding/],
+  ] as const) {
+    await rejects(t, what, 'ERR_INVALID_ARGUMENT', message, () =>
+      Model.create(Engine.open(), { ...spec, ...change }, weights, 'inference'),
+    );
+  }
+});
+
 t.test('gradients of a model opened for inference', async (t) => {
   using model = await openModel('gelu', { mode: 'inference' });
   await rejects(t, 'maskGradients', 'ERR_INVALID_ARGUMENT', /opened for gradients/, () =>
