@@ -5,6 +5,7 @@
 
 PRUNED are directories that `espalier prune` wrote; the project must be built.
 """
+import inspect
 import json
 import subprocess
 import sys
@@ -99,8 +100,9 @@ def engine_logits(directory, inputs):
 
 
 def torch_logits(model, inputs):
+    known = inspect.signature(model.forward).parameters  # a tokenizer may give more
     with torch.no_grad():
-        outputs = model.float().eval()(**inputs)
+        outputs = model.float().eval()(**{name: values for name, values in inputs.items() if name in known})
     if "logits" in outputs:
         return outputs.logits.numpy().ravel()
     return torch.stack([outputs.start_logits, outputs.end_logits], -1)[real(inputs)].numpy().ravel()
