@@ -1,6 +1,6 @@
 """Loads pruned checkpoints in every form that docs/compatibility.md lists, and compares logits with the engine's.
 
-    pip install torch "transformers<5" onnx onnxruntime
+    pip install torch transformers onnx onnxruntime
     python test/interop/check_transformers.py PRUNED...
 
 PRUNED are directories that `espalier prune` wrote; the project must be built.
@@ -74,7 +74,7 @@ def refuse_without_trust(pruned):
     try:
         auto_class(pruned).from_pretrained(pruned)
     except RuntimeError as error:
-        assert "size mismatch" in str(error), error
+        assert "mismatch" in str(error), error
     else:
         sys.exit(f"{pruned}: stock transformers loaded it without its code")
 
