@@ -66,6 +66,8 @@ export class AddedTokenMatcher {
       let end = start + match[0].length;
       if (token.singleWord && (endsWithWord(text, start) || startsWithWord(text, end))) continue;
       if (token.lstrip) while (start > done && isWhitespace(text.charCodeAt(start - 1))) start--;
+      // The token before may have swallowed what this one begins with.
+      if (token.lstrip) start = Math.min(Math.max(start, done), end);
       if (token.rstrip) while (end < text.length && isWhitespace(text.charCodeAt(end))) end++;
       if (start > done) segments.push({ start: done, end: start });
       segments.push({ start, end, id: token.id });
