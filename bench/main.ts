@@ -12,8 +12,9 @@ import { speedup } from './speedup.js';
 import type { BenchContext, Row } from './support/benchmark.js';
 import { environment } from './support/environment.js';
 import { PyTorch } from './support/pytorch.js';
+import { tokenizer } from './tokenizer.js';
 
-const benchmarks = [gemm, forward, maskGradients, kwon, speedup, onnxExport, memory];
+const benchmarks = [gemm, forward, maskGradients, kwon, speedup, onnxExport, tokenizer, memory];
 
 const { values: options, positionals: names } = parseArgs({
   allowPositionals: true,

@@ -115,7 +115,7 @@ Backend::~Backend() { table_->close(state_); }
 
 int64_t Backend::stride(int64_t cols) const {
   const int64_t alignment = table_->columnAlignment;
-  return std::max<int64_t>(1, (cols + alignment - 1) / alignment * alignment);
+  return ((cols + alignment - 1) / alignment | 1) * alignment;
 }
 
 Tensor Backend::tensor(int64_t rows, int64_t cols, DType dtype) {

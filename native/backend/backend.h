@@ -69,7 +69,8 @@ class Backend : public std::enable_shared_from_this<Backend> {
   const char* describe() const { return table_->describe(state_); }
   DType dtype() const { return options_.dtype; }
   int threads() const { return options_.threads; }
-  /// Distance between the rows of a matrix of `cols` columns: cols padded to the backend's alignment, at least 1.
+  /// Distance between the rows of a matrix of `cols` columns: cols padded to an odd number of the backend's alignments,
+  /// so that the rows of a column do not all compete for the same few places of a cache.
   int64_t stride(int64_t cols) const;
 
   /// A zero-filled [rows, cols] tensor whose stride is padded to the backend's alignment (0 columns are allowed).

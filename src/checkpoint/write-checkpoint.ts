@@ -32,8 +32,9 @@ const tokenizerFiles = [
 
 /**
  * Writes a model directory of the checkpoint's `spec` and `weights`; all other settings and the tokenizer come from where
- * it was read. A pruned one says its widths in config.json and brings the Python that transformers loads it with. It appears whole or not at all. Throws ERR_OUTPUT, ERR_CANCELLED, ERR_NON_FINITE for weights
- * that their dtype cannot hold, and ERR_INVALID_ARGUMENT where weights and spec disagree.
+ * it was read. A pruned one says its widths in config.json and brings the Python that transformers loads it with. The
+ * directory appears whole or not at all. Throws ERR_OUTPUT, ERR_CANCELLED, ERR_NON_FINITE for weights that their dtype
+ * cannot hold, and ERR_INVALID_ARGUMENT where weights and spec disagree.
  */
 export async function writeCheckpoint(
   checkpoint: Checkpoint,

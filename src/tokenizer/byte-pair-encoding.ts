@@ -20,7 +20,7 @@ const encoder = new TextEncoder();
 export class BytePairEncoding implements TokenModel {
   private readonly byteIds: Int32Array;
   /** By the left token's id: the right token's id -> the merge's rank. */
-  private readonly ranks: (Map<number, number> | undefined)[] = [];
+  private readonly ranks: (Map<number, number> | undefined)[];
   /** By rank: the id of the merged token. */
   private readonly mergedIds: Int32Array;
 
@@ -37,6 +37,7 @@ export class BytePairEncoding implements TokenModel {
       return id;
     });
     if (merges.length > MOST_MERGES) throw invalid(`${merges.length} merges are more than ${MOST_MERGES}`);
+    this.ranks = new Array(vocabulary.size);
     this.mergedIds = Int32Array.from(merges, ([left, right], rank) => {
       const leftId = idOf(left);
       this.ranks[leftId] ??= new Map();

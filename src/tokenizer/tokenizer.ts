@@ -1,5 +1,6 @@
-import { readFile, stat } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { regularFileSize } from '../checkpoint/regular-file.js';
 import { EspalierError } from '../native/errors.js';
 import { type TokenizerParts, TokenizerPipeline } from './pipeline.js';
 import { parseTokenizerJson } from './tokenizer-json.js';
@@ -61,6 +62,12 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer> {
   if (json !== undefined) return naming(path('tokenizer.json'), () => parseTokenizerJson(json));
 
   const config = (await readText(path('tokenizer_config.json'))) ?? '{}';
+  if (!config.includes('"added_tokens_decoder"') && (await readText(path('added_tokens.json'))) !== undefined) {
+    throw new EspalierError(
+      'ERR_TOKENIZER',
+      `${path('added_tokens.json')} is not supported without tokenizer.json (save the tokenizer as a fast one)`,
+    );
+  }
   const vocabTxt = await readText(path('vocab.txt'));
   if (vocabTxt !== undefined) return naming(path('vocab.txt'), () => parseVocabTxt(vocabTxt, config));
 
@@ -78,7 +85,7 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer> {
 /** A file's content, or undefined where there is no such file. */
 async function readText(file: string): Promise<string | undefined> {
   try {
-    const { size } = await stat(file);
+    const size = await regularFileSize(file);
     if (size > LARGEST_FILE) throw new RangeError(`its ${size} bytes are more than any tokenizer's`);
     return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(file));
   } catch (error) {

@@ -9,13 +9,14 @@ interface Blanks {
 
 /** Takes the white space that tokens of byte-level BPE begin or end with out of the parts of the text they stand for. */
 export class OffsetTrimmer {
-  private readonly blanksById: Blanks[] = [];
+  private readonly blanksById: Blanks[];
 
   /** `prefixSpace`: the first token may begin with a blank that is not in the text. */
   constructor(
     ids: ReadonlyMap<string, number>,
     private readonly prefixSpace: boolean,
   ) {
+    this.blanksById = new Array(ids.size);
     for (const [token, id] of ids) this.blanksById[id] = blanksOf(token);
   }
 

@@ -15,6 +15,7 @@ const tokenizerConfig = v.object({
     'DistilBertTokenizer',
     'DistilBertTokenizerFast',
   ]),
+  do_basic_tokenize: v.optional(v.literal(true, 'false is not supported without a tokenizer.json')),
   do_lower_case: v.optional(v.boolean(), true),
   strip_accents: v.nullish(v.boolean(), null),
   tokenize_chinese_chars: v.optional(v.boolean(), true),

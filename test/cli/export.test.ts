@@ -20,6 +20,10 @@ t.test('a pruned checkpoint, its dense copy and both exports of it', async (t) =
   const prune = ['prune', sentimentMini, ...data, '--output', path('pruned'), '--dense-copy', path('copy')];
   const report = await json([...prune, '--quiet']);
   t.equal(report.denseCopy, path('copy'));
+  for (const written of ['pruned', 'copy']) {
+    const { dtype, config } = await readCheckpoint(path(written));
+    t.strictSame([dtype, config.dtype], ['f16', 'float16'], "in the source's dtype, and config.json says so");
+  }
 
   const exported = await json(['export', path('pruned'), '--onnx', path('model.onnx'), '--dense', path('dense')]);
   t.strictSame(exported, {

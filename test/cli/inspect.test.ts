@@ -1,6 +1,7 @@
+import { join } from 'node:path';
 import t from 'tap';
 import { runCli } from '../support/cli.js';
-import { sentimentMini } from '../support/paths.js';
+import { repoRoot, sentimentMini } from '../support/paths.js';
 
 t.test('inspect --json describes the checkpoint', async (t) => {
   const { status, stdout } = await runCli(['inspect', sentimentMini, '--max-length', '10', '--json']);
@@ -29,6 +30,11 @@ t.test('inspect prints a line a layer', async (t) => {
   const { stdout } = await runCli(['inspect', sentimentMini]);
   t.match(stdout, /^architecture +bert, classification\n/);
   t.match(stdout, /\n3 +6 +768\n$/);
+});
+
+t.test('inspect names the family, and the ends of a span', async (t) => {
+  const { stdout } = await runCli(['inspect', join(repoRoot, 'test/golden/roberta-span')]);
+  t.match(stdout, /^architecture +roberta, span\nlabels +start, end\n/);
 });
 
 t.test('devices says what can run and why not', async (t) => {

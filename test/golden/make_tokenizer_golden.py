@@ -1,4 +1,5 @@
-"""Writes test/golden/tokenizer.json: what the Rust tokenizers library makes of texts with models/sentiment-mini.
+"""Writes test/golden/tokenizer.json: what the Rust tokenizers library makes of texts with models/sentiment-mini and with a
+small byte-level BPE, which is written to test/golden/byte-level-bpe.
 
 Offsets are converted from code points to UTF-16 code units. Every group changes parts of the tokenizer.json first.
 
@@ -9,10 +10,14 @@ import json
 import random
 from pathlib import Path
 
-from tokenizers import Tokenizer
+from tokenizer_oracle import encode, encode_windows
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors, trainers
 
 GOLDEN = Path(__file__).resolve().parent
-SOURCE = json.loads((GOLDEN.parents[1] / "models/sentiment-mini/tokenizer.json").read_text())
+ROOT = GOLDEN.parents[1]
+WORD_PIECE = "models/sentiment-mini/tokenizer.json"
+BYTE_PAIRS = "test/golden/byte-level-bpe/tokenizer.json"
+SOURCE = json.loads((ROOT / WORD_PIECE).read_text())
 
 SENTENCES = [
     "",
@@ -43,6 +48,9 @@ SENTENCES = [
     "a" * 100 + " " + "a" * 101 + " " + "é" * 100 + " " + "é" * 101 + " " + "😀" * 100 + " " + "😀" * 101,
     "thefilmisgood goodgoodgoodgood xylophonist",
     "The end. " * 30,
+    "It's what they've said: we'll see, I'd say, he's 'em', I'm 'S 're'll",
+    "  two  blanks\n\n three   \t end  ",
+    "a<mask>b <mask>  <s>\u3000<mask></s><pad> <unk><mask",
 ]
 ALPHABETS = [
     range(0x20, 0x7F), range(0x61, 0x7B), range(0x61, 0x7B), range(0x00, 0x20), range(0x80, 0x250), range(0x300, 0x370),
@@ -65,7 +73,7 @@ def added(token, vocabulary_size, index, **flags):
     return {"id": vocabulary_size + index, "content": token, **defaults, **flags}
 
 
-def groups(rng):
+def word_piece_groups(rng):
     size = len(SOURCE["model"]["vocab"])
     normalizer = SOURCE["normalizer"]
     words = [generated(rng) for _ in range(120)]
@@ -94,58 +102,92 @@ def groups(rng):
         added("film<ent>", size, 4),
         added("(.*)", size, 5, normalized=True, lstrip=True),
     ]
-    texts = ["a film, films, film", "film<ent>film <ent>", "x  <ent>\t\u3000 y<ent> <ent>", "new york NEW  YORK in New\tYork",
+    texts = ["a film, films, film", "film\u1aeb film\U0003338d \u1aebfilm \U0003338dfilm \U0001f600film\ufffd", "film<ent>film <ent>", "x  <ent>\t\u3000 y<ent> <ent>", "new york NEW  YORK in New\tYork",
              "CAFE\u0301 x cafés le café  noir", "文字 字 字", "any (.*) (.*)", "[SEP]<ent>[SEP]"]  # fmt: skip
     yield "added tokens", {"added_tokens": SOURCE["added_tokens"] + tokens}, [(text, None, None) for text in texts]
     vocabulary = SOURCE["model"]["vocab"]
     processor = {"type": "BertProcessing", "sep": ["[SEP]", vocabulary["[SEP]"]], "cls": ["[CLS]", vocabulary["[CLS]"]]}
     yield "BertProcessing", {"post_processor": processor}, [("a film", None, None), ("a film", "a story", 5)]
+    yield "windows", {}, list(windows(rng, words))
 
 
-def places(text):
-    """Where each code point begins, in UTF-16 code units, and where the last one ends."""
-    if text.isascii():
-        return range(len(text) + 1)
-    found = [0]
-    for char in text:
-        found.append(found[-1] + (2 if char > "\uffff" else 1))
-    return found
+def windows(rng, words):
+    """A question, a context, the longest window and the stride."""
+    for _ in range(24):
+        context = " ".join(rng.choices(SENTENCES[2:] + words, k=rng.randint(0, 3)))
+        yield rng.choice(["", "who?", "what is it"]), context, rng.randint(18, 40), rng.choice([0, 1, 4, 8])
 
 
-def convert(encoding, text, pair):
-    """An Encoding as espalier gives it."""
-    found = [places(text), places(pair or "")]
-    spans = [
-        (0, 0) if sequence is None else tuple(found[sequence][position] for position in offsets)
-        for sequence, offsets in zip(encoding.sequence_ids, encoding.offsets)
-    ]
-    return {
-        "ids": encoding.ids,
-        "typeIds": encoding.type_ids,
-        "sequences": [-1 if sequence is None else sequence for sequence in encoding.sequence_ids],
-        "starts": [start for start, _ in spans],
-        "ends": [end for _, end in spans],
+def byte_level_bpe():
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=900,
+        special_tokens=["<s>", "<pad>", "</s>", "<unk>", AddedToken("<mask>", lstrip=True, normalized=False, special=True)],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    texts = (ROOT / "demo/train.tsv").read_text().split("\n")[1:] + SENTENCES
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), trim_offsets=True, add_prefix_space=False)
+    return json.loads(tokenizer.to_str())
+
+
+def byte_pair_groups(rng, source):
+    words = [generated(rng) for _ in range(50)]
+    texts = [(text, None, None) for text in SENTENCES + words]
+    few = texts[: len(SENTENCES) + 10]
+    pairs = [(rng.choice(SENTENCES), rng.choice(SENTENCES + words), rng.choice([None, 4, 5, 9, 16, 33])) for _ in range(40)]
+    yield "byte-level BPE", {}, texts + pairs
+    yield "byte-level BPE, windows", {}, list(windows(rng, words))
+    pre, post = source["pre_tokenizer"], source["post_processor"]
+    prefix = dict(add_prefix_space=True)
+    prefixed = {"pre_tokenizer": {**pre, **prefix}, "post_processor": {**post, **prefix}}
+    yield "byte-level BPE, prefix space", prefixed, few + pairs[:20] + [("😀 x", "𝔘", None), (" x", "\n", None)]
+    yield "byte-level BPE, prefix space, windows", prefixed, list(windows(rng, words))[:20]
+    yield "byte-level BPE, prefix space that is not trimmed", {"pre_tokenizer": {**pre, **prefix}}, few[::2]
+    yield "byte-level BPE, offsets not trimmed", {"post_processor": {**post, "trim_offsets": False}}, few[::2] + pairs[:5]
+    yield "byte-level BPE, no regular expression", {"pre_tokenizer": {**pre, "use_regex": False}}, few[::2]
+    special = {"id": "</s>", "ids": [2], "tokens": ["</s>"]}
+    template = {
+        "type": "TemplateProcessing",
+        "single": [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "</s>", "type_id": 0}}],
+        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {"</s>": special},
     }
+    yield "byte-level BPE, TemplateProcessing", {"post_processor": template}, few[::4] + pairs[:10]
+    size = len(source["model"]["vocab"])
+    tokens = [
+        added("<ent>", size, 0, lstrip=True, rstrip=True, special=True),
+        added(" New York", size, 1, normalized=True, single_word=True),
+        added("good", size, 2, rstrip=True),
+        added("\u3000\n", size, 3, normalized=True),
+    ]
+    texts = ["x \u00a0 <ent>\n\u3000y<ent> <ent>", " New York  New York, New Yorker", "good  good\n goods", " \u3000\n x\u3000\n", "<ent>😀<ent> 😀"]
+    for name, change in [("", {}), (", prefix space", prefixed)]:
+        changes = {"added_tokens": source["added_tokens"] + tokens, **change}
+        yield f"byte-level BPE, added tokens{name}", changes, [(text, None, None) for text in texts] + [(texts[0], texts[1], 12)]
 
 
-def encode(tokenizer, text, pair=None, maxLength=None):
-    tokenizer.no_padding()
-    tokenizer.no_truncation() if maxLength is None else tokenizer.enable_truncation(maxLength)
-    return convert(tokenizer.encode(text, pair), text, pair)
-
-
-def encode_windows(tokenizer, text, pair, maxLength, stride):
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(maxLength, stride=stride, strategy="only_second")
-    encoding = tokenizer.encode(text, pair)
-    return [convert(window, text, pair) for window in [encoding, *encoding.overflowing]]
+def case(tokenizer, text, pair, max_length, stride=None):
+    given = {"text": text, "pair": pair, "maxLength": max_length, "stride": stride}
+    given = {key: value for key, value in given.items() if value is not None}
+    return {**given, "encodings": [encode(tokenizer, **given)] if stride is None else encode_windows(tokenizer, **given)}
 
 
 if __name__ == "__main__":
+    byte_pairs = byte_level_bpe()
+    (ROOT / BYTE_PAIRS).parent.mkdir(exist_ok=True)
+    (ROOT / BYTE_PAIRS).write_text(json.dumps(byte_pairs, ensure_ascii=False, separators=(",", ":")) + "\n")
+    rng = random.Random(1)
+    groups = [(WORD_PIECE, SOURCE, group) for group in word_piece_groups(rng)]
+    groups += [(BYTE_PAIRS, byte_pairs, group) for group in byte_pair_groups(rng, byte_pairs)]
     blocks = []
-    for name, changes, inputs in groups(random.Random(1)):
-        tokenizer = Tokenizer.from_str(json.dumps({**SOURCE, **changes}))
-        cases = ",\n".join(json.dumps(encode(tokenizer, *item), separators=(",", ":")) for item in inputs)
-        blocks.append(f'{{"name": {json.dumps(name)}, "changes": {json.dumps(changes)}, "cases": [\n{cases}\n]}}')
+    for path, source, (name, changes, inputs) in groups:
+        tokenizer = Tokenizer.from_str(json.dumps({**source, **changes}))
+        cases = ",\n".join(json.dumps(case(tokenizer, *item), separators=(",", ":")) for item in inputs)
+        blocks.append(
+            f'{{"name": {json.dumps(name)}, "tokenizer": "{path}", "changes": {json.dumps(changes)}, "cases": [\n{cases}\n]}}'
+        )
     text = '{"madeBy": "test/golden/make_tokenizer_golden.py", "groups": [\n' + ",\n".join(blocks) + "\n]}\n"
     (GOLDEN / "tokenizer.json").write_text(text)

@@ -1,10 +1,11 @@
 """Loads pruned checkpoints in every form that docs/compatibility.md lists, and compares logits with the engine's.
 
-    pip install torch "transformers<5" onnx onnxruntime
+    pip install torch transformers onnx onnxruntime
     python test/interop/check_transformers.py PRUNED...
 
 PRUNED are directories that `espalier prune` wrote; the project must be built.
 """
+import inspect
 import json
 import subprocess
 import sys
@@ -73,7 +74,7 @@ def refuse_without_trust(pruned):
     try:
         auto_class(pruned).from_pretrained(pruned)
     except RuntimeError as error:
-        assert "size mismatch" in str(error), error
+        assert "mismatch" in str(error), error
     else:
         sys.exit(f"{pruned}: stock transformers loaded it without its code")
 
@@ -99,8 +100,9 @@ def engine_logits(directory, inputs):
 
 
 def torch_logits(model, inputs):
+    known = inspect.signature(model.forward).parameters  # a tokenizer may give more
     with torch.no_grad():
-        outputs = model.float().eval()(**inputs)
+        outputs = model.float().eval()(**{name: values for name, values in inputs.items() if name in known})
     if "logits" in outputs:
         return outputs.logits.numpy().ravel()
     return torch.stack([outputs.start_logits, outputs.end_logits], -1)[real(inputs)].numpy().ravel()

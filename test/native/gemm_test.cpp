@@ -96,8 +96,8 @@ struct Shape {
 };
 
 /// Edges of tiles and of blocks of k; no k at all; more rows, and more columns, than a block takes.
-const Shape kShapes[] = {{1, 1, 1},      {1, 2, 0},    {5, 33, 3},   {14, 32, 256},   {15, 31, 257},   {13, 64, 255},
-                         {50, 702, 100}, {6, 16, 384}, {7, 15, 385}, {29, 100, 1100}, {1030, 20, 300}, {20, 1600, 30}};
+const Shape kShapes[] = {{1, 1, 1},      {1, 2, 0},    {5, 33, 3},   {14, 32, 784},   {15, 31, 785},   {13, 64, 783},
+                         {50, 702, 100}, {6, 16, 400}, {7, 15, 401}, {29, 100, 1700}, {1030, 20, 300}, {20, 1600, 30}};
 
 void expectLinear(const Shape& shape, bool transposed, bool full, int threads) {
   Cells<float> x = input(shape.rows, shape.depth, 3, 1);
@@ -141,7 +141,7 @@ TEST_F(cpuGemm, linearEqualsTheSumInDoubleAtEveryKindOfEdge) {
 TEST_F(cpuGemm, linearEqualsTheSumInDoubleOnRandomShapes) {
   Random random(7);
   for (int round = 0; round < 60; ++round) {
-    const Shape shape{random.between(1, 90), random.between(1, 150), random.between(0, 800)};
+    const Shape shape{random.between(1, 90), random.between(1, 150), random.between(0, 1700)};
     expectLinear(shape, random.chance(), random.chance(), random.between(1, 4));
   }
 }
@@ -190,6 +190,26 @@ void expectTransposedProduct(const Shape& shape, bool accumulate, bool gram, int
   }
   EXPECT_LT(worst, 1) << shape.rows << "x" << cols << "x" << shape.depth;
   EXPECT_TRUE(c.surroundingsHold()) << shape.rows << "x" << cols << "x" << shape.depth;
+}
+
+TEST_F(cpuGemm, linearHasTheSameBitsWhateverTheStrideOfX) {
+  for (const int64_t depth : {96, 100, 500}) {
+    Cells<float> weight = input(70, depth, 0, 1);
+    const Packed packed(weight, false);
+    const auto run = [&](int64_t gap) {
+      Cells<float> x = input(45, depth, gap, 2), y(45, 70, 0, 3, kSentinel);
+      LinearArgs args;
+      args.x = x.view();
+      args.weight = packed.get();
+      args.y = y.view();
+      cpu::linear(args, 1);
+      return y.values();
+    };
+    const int64_t lines = (depth + 15) / 16, padding = 16 * lines - depth;
+    const std::vector<float> unaligned = run(padding + 3);
+    EXPECT_EQ(run(padding), unaligned) << lines << " cache lines";
+    EXPECT_EQ(run(padding + 16), unaligned) << lines + 1 << " cache lines";
+  }
 }
 
 TEST_F(cpuGemm, transposedProductEqualsTheSumInDoubleAtEveryKindOfEdge) {

@@ -87,7 +87,8 @@ function randomWeights(spec: ModelSpec): Map<string, TensorData> {
 function randomBatch({ vocabularySize }: ModelSpec, lengths: number[]): PackedBatch {
   const random = randomNumbers(2);
   const sequences = lengths.map((length) => ({
-    ids: Array.from({ length }, () => 2 + Math.floor(random() * (vocabularySize - 2))),
+    // Any id may stand anywhere, the one of padding too.
+    ids: Array.from({ length }, () => Math.floor(random() * vocabularySize)),
     types: Array.from({ length }, (_, token) => (2 * token < length ? 0 : 1)),
   }));
   return packSequences(sequences);

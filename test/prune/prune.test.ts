@@ -9,19 +9,23 @@ import { openModel, packLabels, packSequences, readGolden } from '../model/suppo
 const golden = readGolden('gelu-kwon.json');
 const calibration: Calibration = { batch: packSequences(golden.sequences), labels: packLabels(golden) };
 const options = { preset: 'kwon', keep: 0.5, loss: 'crossEntropy', batchSize: 10, sequenceLength: 12 } as const;
-const open = (threads = 2) => openModel('gelu', { device: 'cpu', threads, mode: 'inference' });
+const open = () => openModel('gelu', { device: 'cpu', threads: 2, mode: 'inference' });
 
-t.test('results are the same bits at any number of threads', async (t) => {
-  const run = async (threads: number) => {
-    using model = await open(threads);
-    const { model: pruned, masks, tuned } = await pruneModel(model, calibration, options);
-    using disposed = pruned;
-    return { masks, tuned, logits: await disposed.forward(calibration.batch) };
-  };
-  const alone = await run(1);
-  t.same(await run(2), alone, '2 threads');
-  t.same(await run(5), alone, '5 threads');
-});
+for (const name of ['gelu', 'bert-span'] as const) {
+  t.test(`${name}: results are the same bits at any number of threads`, async (t) => {
+    const { loss, sequences, labels } = readGolden(`${name}-kwon.json`);
+    const samples: Calibration = { batch: packSequences(sequences), labels: packLabels({ loss, labels }) };
+    const run = async (threads: number) => {
+      using model = await openModel(name, { device: 'cpu', threads, mode: 'inference' });
+      const { model: pruned, masks, tuned } = await pruneModel(model, samples, { ...options, loss });
+      using disposed = pruned;
+      return { masks, tuned, logits: await disposed.forward(samples.batch) };
+    };
+    const alone = await run(1);
+    t.same(await run(2), alone, '2 threads');
+    t.same(await run(5), alone, '5 threads');
+  });
+}
 
 t.test('steps are reported in order, with the compacted model and their progress', async (t) => {
   using model = await open();

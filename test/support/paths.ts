@@ -20,5 +20,8 @@ export const sharedPath = (...parts: string[]): string => join(sharedDir, ...par
 /** The bundled checkpoint. */
 export const sentimentMini = join(repoRoot, 'models', 'sentiment-mini');
 
+/** A small byte-level BPE with RoBERTa's special tokens. */
+export const byteLevelBpe = join(repoRoot, 'test/golden/byte-level-bpe/tokenizer.json');
+
 /** Labelled sentences of the demo. */
 export const demoData = (name: 'train' | 'eval'): string => join(repoRoot, 'demo', `${name}.tsv`);

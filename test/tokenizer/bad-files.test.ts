@@ -2,13 +2,13 @@ import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { loadTokenizer } from '../../src/tokenizer/tokenizer.js';
-import { sentimentMini } from '../support/paths.js';
+import { byteLevelBpe, sentimentMini } from '../support/paths.js';
 
 const original = readFileSync(join(sentimentMini, 'tokenizer.json'), 'utf8');
 
 /** The file with the values at some paths replaced; undefined removes one. */
-function changed(changes: Record<string, unknown>): string {
-  const file = JSON.parse(original);
+function changed(changes: Record<string, unknown>, content = original): string {
+  const file = JSON.parse(content);
   for (const [path, value] of Object.entries(changes)) {
     const keys = path.split('.');
     const last = keys.pop() as string;
@@ -31,11 +31,7 @@ const badTokenizerJson: [name: string, content: string | Buffer, message: RegExp
   ['a list', '[]', /Expected/],
   ['null', 'null', /Expected Object/],
   ['unknown version', changed({ version: '2.0' }), /version: .*"2\.0"/],
-  [
-    'BPE model',
-    changed({ 'model.type': 'BPE', normalizer: null }),
-    /model\.type: "BPE" is not supported, only "WordPiece"/,
-  ],
+  ['other model', changed({ 'model.type': 'Unigram' }), /type: "Unigram" is not supported, only "WordPiece" or "BPE"/],
   ['no model', changed({ model: undefined }), /model/],
   ['other normalizer', changed({ normalizer: { type: 'NFC' } }), /normalizer\.type: "NFC" is not supported/],
   ['no normalizer', changed({ normalizer: null }), /normalizer: .*null/],
@@ -68,7 +64,50 @@ const badTokenizerJson: [name: string, content: string | Buffer, message: RegExp
   ['empty added token', added({ content: '', id: size }), /added_tokens\.5\.content/],
 ];
 
-for (const [name, content, message] of badTokenizerJson) {
+const bytePairs = readFileSync(byteLevelBpe, 'utf8');
+const changedPairs = (changes: Record<string, unknown>) => changed(changes, bytePairs);
+const { merges, vocab: pairVocab } = JSON.parse(bytePairs).model;
+const robertaProcessing = { type: 'RobertaProcessing', sep: ['</s>', 2], cls: ['<s>', 77], trim_offsets: true };
+
+const badBytePairs: typeof badTokenizerJson = [
+  ['dropout', changedPairs({ 'model.dropout': 0.1 }), /model\.dropout: 0\.1 is not supported, only null/],
+  ['prefix', changedPairs({ 'model.continuing_subword_prefix': '##' }), /continuing_subword_prefix: "##" is not supp/],
+  ['suffix', changedPairs({ 'model.end_of_word_suffix': '</w>' }), /end_of_word_suffix: "<\/w>" is not supported/],
+  ['ignored merges', changedPairs({ 'model.ignore_merges': true }), /ignore_merges: true is not supported, only false/],
+  ['normalizer', changedPairs({ normalizer: { type: 'NFC' } }), /normalizer: Object is not supported, only null/],
+  [
+    'other pre-tokenizer',
+    changedPairs({ 'pre_tokenizer.type': 'Metaspace' }),
+    /"Metaspace" is not supported, only "By/,
+  ],
+  ['no pre-tokenizer', changedPairs({ pre_tokenizer: null }), /pre_tokenizer/],
+  ['BertProcessing', changedPairs({ post_processor: bertProcessing }), /"BertProcessing" is not supported/],
+  ['other separator', changedPairs({ 'post_processor.sep': ['</s>', 7] }), /<\/s> of id 7 is not/],
+  ['incomplete', changedPairs({ post_processor: robertaProcessing }), /post_processor\.add_prefix_space/],
+  ['no merges', changedPairs({ 'model.merges': undefined }), /model\.merges/],
+  ['merges that are no list', changedPairs({ 'model.merges': {} }), /model\.merges/],
+  ['merge of one', changedPairs({ 'model.merges': ['Ġt'] }), /merge 0, "Ġt", is no pair/],
+  ['merge of three', changedPairs({ 'model.merges': [['a', 'b', 'c']] }), /merge 0, \["a","b","c"\], is no pair/],
+  ['merge of a number', changedPairs({ 'model.merges': [['a', 1]] }), /merge 0, \["a",1\], is no pair/],
+  [
+    'merge of unknown tokens',
+    changedPairs({ 'model.merges': ['a qq'] }),
+    /vocabulary lacks "qq", which the merges need/,
+  ],
+  ['merge into an unknown token', changedPairs({ 'model.merges': ['q q'] }), /vocabulary lacks "qq", which the merges/],
+  ['hole', changedPairs({ 'model.vocab.!': undefined }), /vocabulary has holes/],
+  [
+    'byte missing',
+    changedPairs({ 'model.vocab': renamed(pairVocab, 'Ā', 'AĀ') }),
+    /vocabulary lacks "Ā", which .* byte 0/,
+  ],
+];
+
+function renamed(vocabulary: Record<string, number>, from: string, to: string): Record<string, number> {
+  return Object.fromEntries(Object.entries(vocabulary).map(([token, id]) => [token === from ? to : token, id]));
+}
+
+for (const [name, content, message] of [...badTokenizerJson, ...badBytePairs]) {
   t.test(`tokenizer.json is refused: ${name}`, async (t) => {
     const directory = t.testdir({ 'tokenizer.json': content });
     await t.rejects(loadTokenizer(directory), { name: 'EspalierError', code: 'ERR_TOKENIZER', message });
@@ -86,6 +125,14 @@ const badVocabTxt: [name: string, vocab: string, config: string, message: RegExp
   ['setting of the wrong type', vocabTxt, '{"do_lower_case": 1}', /do_lower_case/],
   ['other special token', vocabTxt, '{"sep_token": "</s>"}', /special token <\/s> is not/],
   ['empty special token', vocabTxt, '{"sep_token": ""}', /sep_token/],
+  [
+    'added token beyond a hole',
+    vocabTxt,
+    '{"added_tokens_decoder": {"9": {"content": "<x>"}}}',
+    /<x> has the id 9, but/,
+  ],
+  ['added token of no id', vocabTxt, '{"added_tokens_decoder": {"x": {"content": "<x>"}}}', /<x> has the id NaN, but/],
+  ['words left whole', vocabTxt, '{"do_basic_tokenize": false}', /do_basic_tokenize: false is not supported/],
   ['other tokenizer', vocabTxt, '{"tokenizer_class": "BertJapaneseTokenizer"}', /"BertJapaneseTokenizer" is not supp/],
 ];
 
@@ -95,6 +142,45 @@ for (const [name, vocab, config, message] of badVocabTxt) {
     await t.rejects(loadTokenizer(directory), { name: 'EspalierError', code: 'ERR_TOKENIZER', message });
   });
 }
+
+const pairFiles = {
+  'vocab.json': JSON.stringify(pairVocab),
+  'merges.txt': ['#version: 0.2', ...merges.map((pair: string[]) => pair.join(' '))].join('\n'),
+};
+const badPairFiles: [name: string, files: Record<string, string>, message: RegExp][] = [
+  ['vocabulary that is a list', { 'vocab.json': '[]' }, /is not an object/],
+  ['truncated vocabulary', { 'vocab.json': '{"a": ' }, /not valid JSON/],
+  ['empty vocabulary', { 'vocab.json': '{}' }, /vocabulary is empty/],
+  ['empty merges', { 'merges.txt': '' }, /must begin with a line "#version"/],
+  ['no version', { 'merges.txt': 'Ġ t\n' }, /must begin with a line "#version"/],
+  ['merge of one', { 'merges.txt': '#version: 0.2\nĠ t\nĠt' }, /merge 1, "Ġt", is no pair/],
+  ['empty line', { 'merges.txt': '#version: 0.2\n\nĠ t' }, /merge 0, "", is no pair/],
+  [
+    'other tokenizer',
+    { 'tokenizer_config.json': '{"tokenizer_class": "GPT2Tokenizer"}' },
+    /"GPT2Tokenizer" is not supp/,
+  ],
+  ['other special token', { 'tokenizer_config.json': '{"mask_token": "[MASK]"}' }, /special token \[MASK\] is not in/],
+];
+
+for (const [name, files, message] of badPairFiles) {
+  t.test(`vocab.json with merges.txt is refused: ${name}`, async (t) => {
+    const directory = t.testdir({ ...pairFiles, ...files });
+    await t.rejects(loadTokenizer(directory), { name: 'EspalierError', code: 'ERR_TOKENIZER', message });
+  });
+}
+
+t.test('added tokens of which only their ids are known are refused', async (t) => {
+  const directory = t.testdir({ ...pairFiles, 'added_tokens.json': '{"<ent>": 900}' });
+  await t.rejects(loadTokenizer(directory), { code: 'ERR_TOKENIZER', message: /added_tokens\.json is not supported/ });
+  writeFileSync(join(directory, 'tokenizer_config.json'), '{"added_tokens_decoder": {}}');
+  await t.resolves(loadTokenizer(directory), 'newer settings say all of them');
+});
+
+t.test('vocab.json without merges.txt is refused', async (t) => {
+  const directory = t.testdir({ 'vocab.json': '{}' });
+  await t.rejects(loadTokenizer(directory), { code: 'ERR_TOKENIZER', message: /vocab\.json with merges\.txt/ });
+});
 
 t.test('a directory without tokenizer files is refused', async (t) => {
   await t.rejects(loadTokenizer(t.testdir()), {

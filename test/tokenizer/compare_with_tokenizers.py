@@ -17,7 +17,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 PROGRAM = Path(__file__).resolve().parents[2] / "dist/test/tokenizer/support/encode-lines.js"
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "golden"))
-from make_tokenizer_golden import encode, encode_windows  # noqa: E402
+from tokenizer_oracle import encode, encode_windows  # noqa: E402
 
 CHUNK = 20_000
 NASTY = [
@@ -66,18 +66,18 @@ def sentences(shared):
 
 
 def tokenizers(shared, texts):
-    """Names, and the tokenizer.json of each."""
+    """Names, and the tokenizer.json of each. Variants of another one, told by a comma, meet random texts only."""
     bert = json.loads((shared / "models/minilm-sst2/tokenizer.json").read_text())
     roberta = json.loads((shared / "models/roberta-sst2/tokenizer.json").read_text())
-    yield "bert, uncased", bert
-    yield "bert, cased", cased(bert, texts)
+    yield "bert uncased", bert
+    yield "bert cased", cased(bert, texts)
     yield "roberta", roberta
     prefixed = json.loads(json.dumps(roberta))
     for part in ["pre_tokenizer", "post_processor"]:
         prefixed[part]["add_prefix_space"] = True
     yield "roberta, prefix space", prefixed
     yield "roberta, offsets not trimmed", {**roberta, "post_processor": {**roberta["post_processor"], "trim_offsets": False}}
-    for name, file in [("bert, added tokens", bert), ("roberta, added tokens", prefixed)]:
+    for name, file in [("bert uncased, added tokens", bert), ("roberta, added tokens", prefixed)]:
         size = len(file["model"]["vocab"])
         flags = dict(single_word=False, lstrip=False, rstrip=False, normalized=False, special=False)
         tokens = [
@@ -149,6 +149,8 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as directory:
         for name, file in tokenizers(options.shared, texts):
             for kind, cases in kinds.items():
+                if "," in name and not kind.startswith("random"):
+                    continue
                 cases = iter(cases)
                 count = different = 0
                 while chunk := list(islice(cases, CHUNK)):

@@ -50,8 +50,8 @@ int64_t secondLevelCache() {
   return 512 << 10;
 }
 
-int64_t cachedRows(const GemmKernels& kernels) {
-  const int64_t bytesOfPanel = static_cast<int64_t>(sizeof(float)) * kernels.rows * kernels.depth;
+int64_t cachedRows(const GemmKernels& kernels, int64_t depth) {
+  const int64_t bytesOfPanel = static_cast<int64_t>(sizeof(float)) * kernels.rows * depth;
   return kernels.rows * std::max<int64_t>(1, secondLevelCache() / 2 / bytesOfPanel);
 }
 

@@ -46,6 +46,6 @@ Blocks shareOut(const GemmKernels& kernels, const ProductShape& shape, int threa
 int64_t secondLevelCache();
 
 /// Rows of a block of a whose packed form, `depth` deep, takes half of the second-level cache.
-int64_t cachedRows(const GemmKernels& kernels);
+int64_t cachedRows(const GemmKernels& kernels, int64_t depth);
 
 }  // namespace espalier::cpu

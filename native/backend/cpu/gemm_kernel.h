@@ -18,8 +18,12 @@ constexpr int kTileVectors = 2;
 constexpr int kTileRows = Vec::kRegisters == 32 ? 14 : 6;
 constexpr int kTileCols = kTileVectors * Vec::kWidth;
 constexpr int kTileSize = kTileRows * kTileCols;
-/// A panel of b takes half to two thirds of a first-level cache.
-constexpr int kDepth = Vec::kRegisters == 32 ? 256 : 384;
+/// With many registers a row of b serves enough multiply-adds to come from the second-level cache in time: depth then
+/// saves passes over the unfinished tiles. Otherwise a panel of b takes two thirds of a first-level cache. An odd number
+/// of cache lines spreads the rows of a over all sets of a cache.
+constexpr int kDepth = Vec::kRegisters == 32 ? 784 : 400;
+/// The rows of a panel of a are streams of their own; the processor's prefetching keeps up with a few only.
+constexpr bool kPrefetchesA = kTileRows > 8;
 
 inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -35,15 +39,34 @@ inline Vec broadcastOnce(float value) {
 struct TileOperands {
   int64_t depth;
   const float* a;
+  int64_t aStride;  // of the rows of a, where they are laid out byRow
   const float* b;
+  const float* nextA;  // the panel that follows a
+  int64_t nextStep;    // how much of it to fetch with each k
+};
+
+/// The rows of a panel of a. Three rows share a pointer: more pointers would not fit the registers.
+template <PanelLayout kLayout, int kRows>
+class PanelRows {
+ public:
+  PanelRows(const float* first, int64_t stride) : stride_(kLayout == PanelLayout::byRow ? stride : 1) {
+    for (int i = 0; i < kPointers; ++i) rows_[i] = first + 3 * i * stride_;
+  }
+  float operator[](int row) const { return rows_[row / 3][row % 3 * stride_]; }
+  void nextK() {
+    for (int i = 0; i < kPointers; ++i) rows_[i] += kLayout == PanelLayout::byRow ? 1 : kTileRows;
+  }
+
+ private:
+  static constexpr int kPointers = (kRows + 2) / 3;
+  const float* rows_[kPointers];
+  const int64_t stride_;
 };
 
 /// tile (+)= a b: the sum over this block of k in registers, one multiply-add a k, then added to what the tile holds.
 template <PanelLayout kLayout, int kRows>
 void multiplyTile(const TileOperands& operands, bool accumulate, float* tile) {
-  constexpr int kRowStep = kLayout == PanelLayout::byRow ? kDepth : 1;
-  constexpr int kDepthStep = kLayout == PanelLayout::byRow ? 1 : kTileRows;
-  const float* a = operands.a;
+  PanelRows<kLayout, kRows> a(operands.a, operands.aStride);
   const float* b = operands.b;
   Vec sums[kRows][kTileVectors];
 #pragma GCC unroll 16
@@ -51,6 +74,7 @@ void multiplyTile(const TileOperands& operands, bool accumulate, float* tile) {
 #pragma GCC unroll 4
     for (int v = 0; v < kTileVectors; ++v) sums[row][v] = Vec::zero();
   }
+  const float* nextA = operands.nextA;
 #pragma GCC unroll 4
   for (int64_t k = 0; k < operands.depth; ++k) {
     Vec right[kTileVectors];
@@ -58,11 +82,15 @@ void multiplyTile(const TileOperands& operands, bool accumulate, float* tile) {
     for (int v = 0; v < kTileVectors; ++v) right[v] = Vec::load(b + v * Vec::kWidth);
 #pragma GCC unroll 16
     for (int row = 0; row < kRows; ++row) {
-      const Vec left = broadcastOnce(a[row * kRowStep]);
+      const Vec left = broadcastOnce(a[row]);
 #pragma GCC unroll 4
       for (int v = 0; v < kTileVectors; ++v) sums[row][v] = fma(left, right[v], sums[row][v]);
     }
-    a += kDepthStep;
+    if constexpr (kPrefetchesA) {
+      __builtin_prefetch(nextA, 0, 2);  // as far as the second-level cache
+      nextA += operands.nextStep;
+    }
+    a.nextK();
     b += kTileCols;
   }
 #pragma GCC unroll 16
@@ -145,9 +173,12 @@ template <PanelLayout kLayout>
 void multiplyPanel(const PanelProduct& product) {
   alignas(64) float chunk[kTileSize];
   const PanelEpilogue* epilogue = product.epilogue;
-  const int64_t panelSize = kTileRows * (kLayout == PanelLayout::byRow ? kDepth : product.depth);
-  TileOperands operands{product.depth, product.a, product.b};
-  for (int64_t row = 0; row < product.rows; row += kTileRows, operands.a += panelSize) {
+  const int64_t panelSize = kTileRows * (kLayout == PanelLayout::byRow ? product.aStride : product.depth);
+  const int64_t nextStep = panelSize / (product.depth == 0 ? 1 : product.depth);
+  TileOperands operands{product.depth, product.a, product.aStride, product.b, product.a, nextStep};
+  for (int64_t row = 0; row < product.rows; row += kTileRows, operands.a = operands.nextA) {
+    // The next product begins with the first panel again.
+    operands.nextA = row + kTileRows < product.rows ? operands.a + panelSize : product.a;
     const int64_t rows = smaller(kTileRows, product.rows - row);
     const int64_t place = row * kTileCols;
     if (product.sums != nullptr) {

@@ -14,8 +14,8 @@
 
 namespace espalier::cpu {
 
-/// A panel of a or b in memory: byDepth holds, for each k, the elements of its rows (or columns); byRow holds, for each
-/// of its rows, `depth` elements, of which the block's k are the first.
+/// A panel of a or b in memory: byDepth holds, for each k, the elements of its rows (or columns); byRow is rows of k at
+/// some stride, as matrices lie in memory.
 enum class PanelLayout { byDepth, byRow };
 
 /// The epilogue of linear() for the columns of one panel; everything begins at the block's first row and the panel's
@@ -36,6 +36,7 @@ struct PanelProduct {
   int64_t rows;
   int64_t depth;
   const float* a;
+  int64_t aStride;  // of a's rows, byRow
   const float* b;
   bool accumulate;                // to what earlier blocks of k left in tiles or sums, which then are given
   float* tiles;                   // receives the sum; may be null where one of the next two is given

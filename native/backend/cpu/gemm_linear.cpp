@@ -14,6 +14,7 @@ namespace espalier::cpu {
 namespace {
 
 constexpr int64_t kFloat = sizeof(float);
+constexpr int64_t kFloatsOfLine = 16;
 /// Floats of x that a thread packs at a time, at most.
 constexpr int64_t kMostPacked = 2 << 20;
 
@@ -29,10 +30,9 @@ const Panels& panelsOf(const PackedWeight* packed) { return *reinterpret_cast<co
 
 /// Panels, `width` wide, whose columns are the rows of `weight`.
 void packTransposed(const Matrix& weight, int64_t width, float* to) {
-  constexpr int64_t kStep = 16;  // floats of a cache line
   for (int64_t first = 0; first < weight.rows; first += width, to += width * weight.cols) {
-    for (int64_t k = 0; k < weight.cols; k += kStep) {
-      const int64_t steps = std::min(kStep, weight.cols - k);
+    for (int64_t k = 0; k < weight.cols; k += kFloatsOfLine) {
+      const int64_t steps = std::min(kFloatsOfLine, weight.cols - k);
       for (int64_t col = 0; col < width; ++col) {
         const float* from = first + col < weight.rows ? weight.row<float>(first + col) + k : nullptr;
         for (int64_t step = 0; step < steps; ++step) to[(k + step) * width + col] = from ? from[step] : 0.0f;
@@ -47,8 +47,13 @@ Split splitDepth(const GemmKernels& kernels, int64_t depth) {
   return {depth, ceilDivide(depth, blocks)};
 }
 
-/// One linear(). A thread packs its rows of x once, with all k, then takes a few panels of the weight at a time through
-/// all k, so that their unfinished tiles stay in the second-level cache.
+/// Rows at an odd number of cache lines from each other spread over all sets of a cache: a panel of them can be read
+/// where it lies.
+bool spreadsOverSets(const Matrix& x) { return x.stride % kFloatsOfLine == 0 && x.stride / kFloatsOfLine % 2 == 1; }
+
+/// One linear(). A thread takes a few panels of the weight at a time through all k of its rows of x, so that their
+/// unfinished tiles stay in the second-level cache. Rows of several blocks of k, or at an unfortunate stride, are packed
+/// once before.
 class Linear {
  public:
   Linear(const LinearArgs& args, int threads)
@@ -56,6 +61,7 @@ class Linear {
         kernels_(gemmKernels()),
         weight_(panelsOf(args.weight)),
         depths_(splitDepth(kernels_, weight_.inputs)),
+        inPlace_(depths_.count() == 1 && spreadsOverSets(args.x)),
         blocks_(
             shareOut(kernels_, {args.y.rows, weight_.outputs, weight_.inputs, mostRows(), weight_.outputs}, threads)) {}
 
@@ -67,19 +73,20 @@ class Linear {
     const int64_t tilesOfPanel = paddedRows * kernels_.cols;
     const int64_t panels = std::max<int64_t>(1, secondLevelCache() / 4 / (tilesOfPanel * kFloat));
     const Split groups{block.cols, std::min(panels * kernels_.cols, roundUp(block.cols, kernels_.cols))};
-    const int64_t packedSize = depths_.count() * paddedRows * kernels_.depth;
+    const int64_t packedSize = inPlace_ ? 0 : depths_.count() * paddedRows * kernels_.depth;
     float* packed = threadScratch(packedSize + paddedRows * groups.length);
-    packRows(block, paddedRows, packed);
+    if (!inPlace_) packRows(block, paddedRows, packed);
+    const ConstRows x = inPlace_ ? constRowsOf(args_.x, block.firstRow) : ConstRows{packed, kernels_.depth};
     for (int64_t group = 0; group < groups.count(); ++group) {
       const int64_t firstCol = block.firstCol + groups.first(group);
-      multiply({block.firstRow, block.rows, firstCol, groups.size(group)}, packed, packed + packedSize);
+      multiply({block.firstRow, block.rows, firstCol, groups.size(group)}, x, packed + packedSize);
     }
   }
 
  private:
   int64_t mostRows() const {
     const int64_t packable = kMostPacked / std::max<int64_t>(1, weight_.inputs);
-    return std::clamp<int64_t>(packable, kernels_.rows, cachedRows(kernels_));
+    return std::clamp<int64_t>(packable, kernels_.rows, cachedRows(kernels_, kernels_.depth));
   }
 
   /// Panels of rows, byRow, of one block of k after another.
@@ -92,15 +99,16 @@ class Linear {
     }
   }
 
-  void multiply(const Block& group, const float* packed, float* tiles) const {
+  void multiply(const Block& group, ConstRows x, float* tiles) const {
     const int64_t paddedRows = roundUp(group.rows, kernels_.rows);
     const int64_t parts = depths_.count();
     PanelProduct product{};
     product.layout = PanelLayout::byRow;
     product.rows = group.rows;
+    product.aStride = x.stride;
     for (int64_t part = 0; part < parts; ++part) {
       product.depth = depths_.size(part);
-      product.a = packed + part * paddedRows * kernels_.depth;
+      product.a = x.data + part * paddedRows * x.stride;
       product.accumulate = part > 0;
       for (int64_t col = 0; col < group.cols; col += kernels_.cols) {
         const PanelEpilogue epilogue = epilogueAt(group.firstRow, group.firstCol + col);
@@ -128,6 +136,7 @@ class Linear {
   const GemmKernels& kernels_;
   const Panels& weight_;
   const Split depths_;
+  const bool inPlace_;
   const Blocks blocks_;
 };
 

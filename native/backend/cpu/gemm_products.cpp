@@ -12,6 +12,9 @@ namespace {
 
 /// Columns of a block: its packed b and its sums stay within a few megabytes.
 constexpr int64_t kMostCols = 1536;
+/// Rows of a and b that are summed in the backend's dtype. Both are packed anew for every block: few rows at a time stay
+/// in the cache from there to the product.
+constexpr int64_t kChunkRows = 256;
 
 /// c (+)= a' b, whose k are the rows of a and b. `Total` is c's type. Where a and b are the same matrix it is
 /// symmetric: only what lies on or above the diagonal is computed.
@@ -22,8 +25,8 @@ class Product {
       : args_(args),
         symmetric_(symmetric),
         kernels_(gemmKernels()),
-        chunks_{args.a.rows, kernels_.depth},
-        blocks_(shareOut(kernels_, {args.c.rows, args.c.cols, args.a.rows, cachedRows(kernels_), kMostCols}, threads)) {
+        chunks_{args.a.rows, kChunkRows},
+        blocks_(shareOut(kernels_, {args.c.rows, args.c.cols, args.a.rows, cachedRows(kernels_, kChunkRows), kMostCols}, threads)) {
   }
 
   int64_t blocks() const { return blocks_.count(); }
@@ -34,10 +37,10 @@ class Product {
     if (rowsWanted(block, block.cols) == 0) return;
     const int64_t paddedRows = roundUp(block.rows, kernels_.rows), paddedCols = roundUp(block.cols, kernels_.cols);
     const int64_t sumsSize = paddedRows * paddedCols * static_cast<int64_t>(sizeof(Total) / sizeof(float));
-    float* scratch = threadScratch(sumsSize + (paddedRows + paddedCols) * kernels_.depth);
+    float* scratch = threadScratch(sumsSize + (paddedRows + paddedCols) * kChunkRows);
     Total* sums = reinterpret_cast<Total*>(scratch);
     float* a = scratch + sumsSize;
-    float* b = a + paddedRows * kernels_.depth;
+    float* b = a + paddedRows * kChunkRows;
     for (int64_t chunk = 0; chunk < chunks_.count(); ++chunk) {
       const int64_t first = chunks_.first(chunk), depth = chunks_.size(chunk);
       kernels_.packA(args_.a.row<float>(first) + block.firstRow, args_.a.stride, block.rows, depth, a);
