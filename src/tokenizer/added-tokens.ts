@@ -1,5 +1,5 @@
 import { EspalierError } from '../native/errors.js';
-import { isWhitespace } from './unicode.js';
+import { isWhitespace, isWord } from './unicode.js';
 
 /** A token found in the text before it is split into words. */
 export interface AddedToken {
@@ -42,8 +42,6 @@ export interface Segment {
   id?: number;
 }
 
-const WORD_CHARACTER = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u;
-
 /** Finds added tokens in a text: leftmost first, the longest of those that start at one place. */
 export class AddedTokenMatcher {
   private readonly pattern: RegExp | undefined;
@@ -79,6 +77,5 @@ export class AddedTokenMatcher {
 }
 
 const endsWithWord = (text: string, end: number): boolean =>
-  WORD_CHARACTER.test([...text.slice(Math.max(0, end - 2), end)].at(-1) ?? '');
-const startsWithWord = (text: string, start: number): boolean =>
-  WORD_CHARACTER.test([...text.slice(start, start + 2)][0] ?? '');
+  isWord([...text.slice(Math.max(0, end - 2), end)].at(-1)?.codePointAt(0) ?? 0);
+const startsWithWord = (text: string, start: number): boolean => isWord(text.codePointAt(start) ?? 0);

@@ -9,6 +9,7 @@ const KEPT_COMBINING = 32;
 const UNNORMALIZED = 64;
 const LETTER = 128;
 const NUMBER = 256;
+const WORD = 512;
 
 /** Flags of every code point, so that a test is one look-up. */
 const flags = new Uint16Array(0x110000);
@@ -29,12 +30,14 @@ mark(ranges.KEPT_COMBINING, KEPT_COMBINING);
 mark(ranges.UNNORMALIZED, UNNORMALIZED);
 mark(ranges.LETTER, LETTER);
 mark(ranges.NUMBER, NUMBER);
+mark(ranges.WORD, WORD);
 
 export const isWhitespace = (point: number): boolean => (flags[point] & WHITESPACE) !== 0;
 export const isPunctuation = (point: number): boolean => (flags[point] & PUNCTUATION) !== 0;
 export const isRemoved = (point: number): boolean => (flags[point] & REMOVED) !== 0;
 export const isChinese = (point: number): boolean => (flags[point] & CHINESE) !== 0;
 export const isNonspacingMark = (point: number): boolean => (flags[point] & NONSPACING_MARK) !== 0;
+export const isWord = (point: number): boolean => (flags[point] & WORD) !== 0;
 export const isKeptCombining = (point: number): boolean => (flags[point] & KEPT_COMBINING) !== 0;
 
 export type CharacterClass = 'letter' | 'number' | 'whitespace' | 'other';

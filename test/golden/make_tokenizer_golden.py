@@ -102,7 +102,7 @@ def word_piece_groups(rng):
         added("film<ent>", size, 4),
         added("(.*)", size, 5, normalized=True, lstrip=True),
     ]
-    texts = ["a film, films, film", "film<ent>film <ent>", "x  <ent>\t\u3000 y<ent> <ent>", "new york NEW  YORK in New\tYork",
+    texts = ["a film, films, film", "film\u1aeb film\U0003338d \u1aebfilm \U0003338dfilm \U0001f600film\ufffd", "film<ent>film <ent>", "x  <ent>\t\u3000 y<ent> <ent>", "new york NEW  YORK in New\tYork",
              "CAFE\u0301 x cafés le café  noir", "文字 字 字", "any (.*) (.*)", "[SEP]<ent>[SEP]"]  # fmt: skip
     yield "added tokens", {"added_tokens": SOURCE["added_tokens"] + tokens}, [(text, None, None) for text in texts]
     vocabulary = SOURCE["model"]["vocab"]

@@ -1,7 +1,8 @@
 """Writes src/tokenizer/unicode-ranges.ts from the behaviour of the Rust tokenizers library.
 
-Its character tables are frozen (general categories of Unicode 8, normalisation of Unicode 9; letters and numbers of its
-regular expressions are a newer Unicode's), so espalier carries the same ranges instead of asking the JavaScript engine, whose Unicode version changes from release to release.
+Its character tables are frozen (general categories of Unicode 8, normalisation of Unicode 9, newer ones in regular
+expressions), so espalier carries the same ranges instead of asking the JavaScript engine, whose Unicode version changes
+from release to release.
 
 Usage: python test/golden/make_unicode_ranges.py   (needs `pip install tokenizers==0.22.2 unicodedata2==17.0.0`)
 """
@@ -9,6 +10,8 @@ Usage: python test/golden/make_unicode_ranges.py   (needs `pip install tokenizer
 from pathlib import Path
 
 import unicodedata2
+from tokenizers import AddedToken, Tokenizer
+from tokenizers.models import BPE
 from tokenizers.normalizers import NFD, BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer, ByteLevel
 
@@ -19,6 +22,8 @@ STRIP = BertNormalizer(**{**NOTHING, "strip_accents": True})
 CHINESE = BertNormalizer(**{**NOTHING, "handle_chinese_chars": True})
 SPLIT = BertPreTokenizer()
 BYTE_LEVEL = ByteLevel(add_prefix_space=False)
+ALONE = Tokenizer(BPE())
+ALONE.add_tokens([AddedToken("x", single_word=True)])
 DECOMPOSE = NFD()
 
 
@@ -56,6 +61,7 @@ TABLES = {
     "KEPT_COMBINING": ("combining marks that strip_accents keeps and NFD reorders", is_kept_when_reordered),
     "LETTER": ("goes on with a word of letters (\\p{L})", lambda char: joins("a", char)),
     "NUMBER": ("goes on with a word of digits (\\p{N})", lambda char: joins("1", char)),
+    "WORD": ("keeps added tokens that are single words from matching (\\w)", lambda char: not ALONE.encode(f"{char}x").ids),
     "UNNORMALIZED": ("normalised by Unicode 17 but not by Unicode 9", normalizes_differently),
 }
 
