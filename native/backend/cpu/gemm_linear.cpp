@@ -52,8 +52,8 @@ Split splitDepth(const GemmKernels& kernels, int64_t depth) {
 bool spreadsOverSets(const Matrix& x) { return x.stride % kFloatsOfLine == 0 && x.stride / kFloatsOfLine % 2 == 1; }
 
 /// One linear(). A thread takes a few panels of the weight at a time through all k of its rows of x, so that their
-/// unfinished tiles stay in the second-level cache. Rows of several blocks of k, or at an unfortunate stride, are packed
-/// once before.
+/// unfinished tiles stay in the second-level cache. Rows of several blocks of k, or at an unfortunate stride, are
+/// packed once before.
 class Linear {
  public:
   Linear(const LinearArgs& args, int threads)

@@ -12,8 +12,8 @@ namespace {
 
 /// Columns of a block: its packed b and its sums stay within a few megabytes.
 constexpr int64_t kMostCols = 1536;
-/// Rows of a and b that are summed in the backend's dtype. Both are packed anew for every block: few rows at a time stay
-/// in the cache from there to the product.
+/// Rows of a and b that are summed in the backend's dtype. Both are packed anew for every block: few rows at a time
+/// stay in the cache from there to the product.
 constexpr int64_t kChunkRows = 256;
 
 /// c (+)= a' b, whose k are the rows of a and b. `Total` is c's type. Where a and b are the same matrix it is
@@ -26,8 +26,8 @@ class Product {
         symmetric_(symmetric),
         kernels_(gemmKernels()),
         chunks_{args.a.rows, kChunkRows},
-        blocks_(shareOut(kernels_, {args.c.rows, args.c.cols, args.a.rows, cachedRows(kernels_, kChunkRows), kMostCols}, threads)) {
-  }
+        blocks_(shareOut(kernels_, {args.c.rows, args.c.cols, args.a.rows, cachedRows(kernels_, kChunkRows), kMostCols},
+                         threads)) {}
 
   int64_t blocks() const { return blocks_.count(); }
 
