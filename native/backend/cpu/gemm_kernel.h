@@ -36,13 +36,17 @@ inline Vec broadcastOnce(float value) {
   return result;
 }
 
+inline void prefetchSecondLevel(const float* data) { __builtin_prefetch(data, 0, 2); }
+
 struct TileOperands {
   int64_t depth;
   const float* a;
   int64_t aStride;  // of the rows of a, where they are laid out byRow
   const float* b;
   const float* nextA;  // the panel that follows a
-  int64_t nextStep;    // how much of it to fetch with each k
+  int64_t nextAStep;   // how much of it to fetch with each k
+  const float* nextB;  // this tile's part of the panel that follows b, often far away still
+  int64_t nextBStep;   // how much of it to fetch with every fourth k
 };
 
 /// The rows of a panel of a. Three rows share a pointer: more pointers would not fit the registers.
@@ -75,8 +79,8 @@ void multiplyTile(const TileOperands& operands, bool accumulate, float* tile) {
     for (int v = 0; v < kTileVectors; ++v) sums[row][v] = Vec::zero();
   }
   const float* nextA = operands.nextA;
-#pragma GCC unroll 4
-  for (int64_t k = 0; k < operands.depth; ++k) {
+  const float* nextB = operands.nextB;
+  const auto multiplyAdd = [&] {
     Vec right[kTileVectors];
 #pragma GCC unroll 4
     for (int v = 0; v < kTileVectors; ++v) right[v] = Vec::load(b + v * Vec::kWidth);
@@ -87,12 +91,20 @@ void multiplyTile(const TileOperands& operands, bool accumulate, float* tile) {
       for (int v = 0; v < kTileVectors; ++v) sums[row][v] = fma(left, right[v], sums[row][v]);
     }
     if constexpr (kPrefetchesA) {
-      __builtin_prefetch(nextA, 0, 2);  // as far as the second-level cache
-      nextA += operands.nextStep;
+      prefetchSecondLevel(nextA);
+      nextA += operands.nextAStep;
     }
     a.nextK();
     b += kTileCols;
+  };
+  int64_t k = 0;
+  for (; k + 4 <= operands.depth; k += 4) {
+    prefetchSecondLevel(nextB);
+    nextB += operands.nextBStep;
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) multiplyAdd();
   }
+  for (; k < operands.depth; ++k) multiplyAdd();
 #pragma GCC unroll 16
   for (int row = 0; row < kRows; ++row) {
 #pragma GCC unroll 4
@@ -173,12 +185,16 @@ template <PanelLayout kLayout>
 void multiplyPanel(const PanelProduct& product) {
   alignas(64) float chunk[kTileSize];
   const PanelEpilogue* epilogue = product.epilogue;
-  const int64_t panelSize = kTileRows * (kLayout == PanelLayout::byRow ? product.aStride : product.depth);
-  const int64_t nextStep = panelSize / (product.depth == 0 ? 1 : product.depth);
-  TileOperands operands{product.depth, product.a, product.aStride, product.b, product.a, nextStep};
-  for (int64_t row = 0; row < product.rows; row += kTileRows, operands.a = operands.nextA) {
+  const int64_t depth = product.depth, tiles = (product.rows + kTileRows - 1) / kTileRows;
+  const int64_t panelSize = kTileRows * (kLayout == PanelLayout::byRow ? product.aStride : depth);
+  for (int64_t index = 0; index < tiles; ++index) {
+    TileOperands operands{depth, product.a + index * panelSize, product.aStride, product.b, {}, {}, {}, {}};
     // The next product begins with the first panel again.
-    operands.nextA = row + kTileRows < product.rows ? operands.a + panelSize : product.a;
+    operands.nextA = product.a + (index + 1 < tiles ? index + 1 : 0) * panelSize;
+    operands.nextAStep = panelSize / (depth == 0 ? 1 : depth);
+    operands.nextB = product.nextB + kTileCols * depth * index / tiles;
+    operands.nextBStep = (4 * kTileCols + tiles - 1) / tiles;
+    const int64_t row = index * kTileRows;
     const int64_t rows = smaller(kTileRows, product.rows - row);
     const int64_t place = row * kTileCols;
     if (product.sums != nullptr) {

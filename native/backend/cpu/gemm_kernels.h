@@ -38,6 +38,7 @@ struct PanelProduct {
   const float* a;
   int64_t aStride;  // of a's rows, byRow
   const float* b;
+  const float* nextB;             // the panel of b that is wanted afterwards
   bool accumulate;                // to what earlier blocks of k left in tiles or sums, which then are given
   float* tiles;                   // receives the sum; may be null where one of the next two is given
   double* sums;                   // receives the sum in place of tiles, laid out like them

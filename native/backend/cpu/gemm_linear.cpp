@@ -115,6 +115,7 @@ class Linear {
         product.b = weight_.data.get() + (group.firstCol + col) * weight_.inputs + depths_.first(part) * kernels_.cols;
         product.tiles = parts > 1 ? tiles + col * paddedRows : nullptr;
         product.epilogue = part + 1 == parts ? &epilogue : nullptr;
+        product.nextB = product.b + kernels_.cols * weight_.inputs;
         kernels_.multiply(product);
       }
     }

@@ -66,6 +66,7 @@ class Product {
     for (int64_t col = 0; col < block.cols; col += kernels_.cols) {
       product.rows = rowsWanted(block, std::min(block.cols, col + kernels_.cols));
       product.b = b + col * product.depth;
+      product.nextB = product.b + kernels_.cols * product.depth;
       Total* tiles = sums + col * roundUp(block.rows, kernels_.rows);
       if constexpr (std::is_same_v<Total, double>) {
         product.sums = tiles;
