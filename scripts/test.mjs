@@ -60,6 +60,8 @@ async function runTap() {
   const files = readdirSync(join(root, 'test'), { recursive: true })
     .filter((name) => name.endsWith('.test.ts'))
     .map((name) => join('dist/test', name.replace(/\.ts$/, '.js')));
+  // With the plugins of .taprc, before anything is resolved with those of a fresh installation.
+  runModule('tap/dist/esm/run.mjs', ['build']);
   const tap = spawn(
     process.execPath,
     [join(root, 'node_modules/tap/dist/esm/run.mjs'), '--reporter=tap', `--jobs=${jobs}`, ...files],
