@@ -50,10 +50,14 @@ void checkBatch(const PackedBatch& batch, const ModelSpec& spec) {
 }
 
 std::vector<MicroBatch> splitBatch(const PackedBatch& batch, int32_t tokens) {
+  const int32_t count = std::max(1, (batch.tokens() + tokens - 1) / tokens);
+  const int32_t evenShare = (batch.tokens() + count - 1) / count;
   std::vector<MicroBatch> parts;
   for (int32_t s = 0; s < batch.sequences(); ++s) {
     const int32_t length = batch.offsets[s + 1] - batch.offsets[s];
-    if (parts.empty() || parts.back().tokens + length > tokens) parts.push_back({s, 0, batch.offsets[s], 0, 0});
+    if (parts.empty() || parts.back().tokens >= evenShare || parts.back().tokens + length > tokens) {
+      parts.push_back({s, 0, batch.offsets[s], 0, 0});
+    }
     MicroBatch& part = parts.back();
     ++part.sequences;
     part.tokens += length;

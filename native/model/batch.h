@@ -24,7 +24,8 @@ struct MicroBatch {
 /// cache or near it.
 constexpr int32_t kMicroBatchTokens = 2048;
 
-/// Splits at sequence borders; a part has at most `tokens` tokens, or one longer sequence.
+/// Splits at sequence borders into parts of about equal size; a part has at most `tokens` tokens, or one longer
+/// sequence.
 std::vector<MicroBatch> splitBatch(const PackedBatch& batch, int32_t tokens = kMicroBatchTokens);
 
 /// The index arrays of one micro-batch in device memory.

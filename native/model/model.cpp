@@ -1,5 +1,6 @@
 #include "model/model.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "model/head.h"
@@ -10,6 +11,9 @@ namespace {
 
 // A backward pass keeps the activations of every layer: fewer tokens at once bound its memory.
 constexpr int32_t kGradientTokens = kMicroBatchTokens / 2;
+
+// A forward pass keeps one layer's, which then stay in the second-level caches of the threads.
+int32_t forwardTokens(int threads) { return std::clamp(256 * threads, 512, kMicroBatchTokens); }
 
 /// Device copies of a Mask and the way to one layer's part of it.
 class DeviceMask {
@@ -105,7 +109,7 @@ std::vector<float> Model::forward(const PackedBatch& batch, const Mask* mask, co
   const Tensor logits = backend_->tensor(firstTokens ? batch.sequences() : batch.tokens(), spec_.labels);
   int64_t done = 0;
   const WorkspaceLease workspace(*this);
-  for (const MicroBatch& part : splitBatch(batch)) {
+  for (const MicroBatch& part : splitBatch(batch, forwardTokens(backend_->threads()))) {
     (*workspace).reset();
     const DeviceBatch rows(*backend_, spec_, batch, part);
     Matrix hidden = (*workspace).matrix(rows.tokens(), spec_.hiddenSize);
