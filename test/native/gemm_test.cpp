@@ -96,7 +96,7 @@ struct Shape {
 };
 
 /// Edges of tiles and of blocks of k; no k at all; more rows, and more columns, than a block takes.
-const Shape kShapes[] = {{1, 1, 1},      {1, 2, 0},    {5, 33, 3},   {14, 32, 784},   {15, 31, 785},   {13, 64, 783},
+const Shape kShapes[] = {{1, 1, 1},      {1, 2, 0},    {5, 33, 3},   {14, 32, 1040},  {15, 31, 1041},  {13, 64, 1039},
                          {50, 702, 100}, {6, 16, 400}, {7, 15, 401}, {29, 100, 1700}, {1030, 20, 300}, {20, 1600, 30}};
 
 void expectLinear(const Shape& shape, bool transposed, bool full, int threads) {

@@ -21,7 +21,7 @@ constexpr int kTileSize = kTileRows * kTileCols;
 /// With many registers a row of b serves enough multiply-adds to come from the second-level cache in time: depth then
 /// saves passes over the unfinished tiles. Otherwise a panel of b takes two thirds of a first-level cache. An odd
 /// number of cache lines spreads the rows of a over all sets of a cache.
-constexpr int kDepth = Vec::kRegisters == 32 ? 784 : 400;
+constexpr int kDepth = Vec::kRegisters == 32 ? 1040 : 400;
 /// The rows of a panel of a are streams of their own; the processor's prefetching keeps up with a few only.
 constexpr bool kPrefetchesA = kTileRows > 8;
 
