@@ -1,6 +1,8 @@
 import { loadModel, prune } from '../src/index.js';
+import type { Model } from '../src/native/model.js';
 import { hasShared, sharedPath } from '../test/support/paths.js';
 import { type BenchContext, type Benchmark, type Row, VerificationError } from './support/benchmark.js';
+import { forwardOperations, sizesOf } from './support/operations.js';
 import { timed } from './support/rounds.js';
 import { compareThroughput } from './support/throughput.js';
 import { glueBatches, type Workload } from './support/workloads.js';
@@ -37,6 +39,20 @@ async function runKeep({ threads, rounds, log }: BenchContext, keep: number, wor
     }),
   );
   const row = await compareThroughput(contenders, workload, rounds);
+  const realised = row['vs dense'] as number;
   const promised = 1 / macs;
-  return { keep, ...row, promised, 'realised / promised': (row['vs dense'] as number) / promised };
+  const computed = neededOperations(model.native, workload) / neededOperations(result.model.native, workload);
+  return {
+    keep,
+    ...row,
+    promised,
+    'realised / promised': realised / promised,
+    // Neither model computes the last layer of any but first tokens, which the MACs count.
+    computed,
+    'realised / computed': realised / computed,
+  };
+}
+
+function neededOperations({ spec }: Model, { batches }: Workload): number {
+  return batches.reduce((sum, { packed }) => sum + forwardOperations(spec, sizesOf(packed.offsets)).needed, 0);
 }
