@@ -3,11 +3,12 @@
 namespace espalier::binding {
 
 Napi::Function HiddenStatesObject::define(Napi::Env env) {
-  return DefineClass(
-      env, "HiddenStates",
-      {InstanceAccessor("bytes", &HiddenStatesObject::bytes, nullptr),
-       InstanceMethod("advance", &HiddenStatesObject::advance), InstanceMethod("collect", &HiddenStatesObject::collect),
-       InstanceMethod("dispose", &HiddenStatesObject::dispose)});
+  return DefineClass(env, "HiddenStates",
+                     {InstanceAccessor("bytes", &HiddenStatesObject::bytes, nullptr),
+                      InstanceMethod("advance", &HiddenStatesObject::advance),
+                      InstanceMethod("collectInputs", &HiddenStatesObject::collectInputs),
+                      InstanceMethod("collect", &HiddenStatesObject::collect),
+                      InstanceMethod("dispose", &HiddenStatesObject::dispose)});
 }
 
 HiddenStatesObject::HiddenStatesObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
@@ -42,6 +43,23 @@ Napi::Value HiddenStatesObject::advance(const Napi::CallbackInfo& info) {
           return Nothing{};
         },
         toUndefined);
+  });
+}
+
+Napi::Value HiddenStatesObject::collectInputs(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const int32_t layer = toInt32(info[0], "layer");
+    const Sublayer sublayer = toSublayer(info[1]);
+    const auto cancel = CancelTokenObject::token(info[2]);
+    const std::shared_ptr<SharedHiddenStates> shared = states_.get();
+    return AsyncJob<SublayerStatistics>::start(
+        info.Env(),
+        [=] {
+          const std::shared_lock<std::shared_mutex> modelLock(shared->owner->mutex);
+          const std::lock_guard<std::mutex> lock(shared->mutex);
+          return shared->states->collectInputs(static_cast<size_t>(layer), sublayer, *cancel);
+        },
+        fromStatistics);
   });
 }
 

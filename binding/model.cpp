@@ -18,6 +18,10 @@ Napi::Value toJs(Napi::Env env, MaskGradients& gradients) {
 
 Napi::Value toJs(Napi::Env env, std::unique_ptr<Model>& model) { return ModelObject::wrap(env, std::move(model)); }
 
+Napi::Value toJs(Napi::Env env, std::shared_ptr<SharedMoments>& moments) {
+  return GradientMomentsObject::wrap(env, moments);
+}
+
 Napi::Value toJs(Napi::Env env, std::shared_ptr<SharedHiddenStates>& states) {
   return HiddenStatesObject::wrap(env, states);
 }
@@ -52,6 +56,19 @@ Napi::Value startReading(Napi::Env env, const std::shared_ptr<SharedModel>& shar
       [](Napi::Env e, Result& result) { return toJs(e, result); });
 }
 
+/// Starts a job that changes the model: it waits for those that read it, and they for it.
+template <typename Change>
+Napi::Value startChanging(Napi::Env env, const std::shared_ptr<SharedModel>& shared, Change change) {
+  return AsyncJob<Nothing>::start(
+      env,
+      [shared, change = std::move(change)] {
+        const std::unique_lock<std::shared_mutex> lock(shared->mutex);
+        change(*shared->model);
+        return Nothing{};
+      },
+      toUndefined);
+}
+
 }  // namespace
 
 Napi::Function ModelObject::define(Napi::Env env) {
@@ -59,7 +76,8 @@ Napi::Function ModelObject::define(Napi::Env env) {
       env, "Model",
       {InstanceAccessor("spec", &ModelObject::spec, nullptr), InstanceAccessor("bytes", &ModelObject::bytes, nullptr),
        InstanceMethod("forward", &ModelObject::forward), InstanceMethod("maskGradients", &ModelObject::maskGradients),
-       InstanceMethod("select", &ModelObject::select), InstanceMethod("scaleUnits", &ModelObject::scaleUnits),
+       InstanceMethod("gradientMoments", &ModelObject::gradientMoments), InstanceMethod("select", &ModelObject::select),
+       InstanceMethod("scaleUnits", &ModelObject::scaleUnits), InstanceMethod("replace", &ModelObject::replace),
        InstanceMethod("weight", &ModelObject::weight), InstanceMethod("embed", &ModelObject::embed),
        InstanceMethod("dispose", &ModelObject::dispose)});
 }
@@ -102,9 +120,12 @@ Napi::Value ModelObject::maskGradients(const Napi::CallbackInfo& info) {
     const auto labels = std::make_shared<Labels>(toLabels(info[1], info[2]));
     const std::vector<int32_t> groups = toInt32s(info[3], "groups");
     const auto mask = toMask(info[4]);
-    const auto cancel = CancelTokenObject::token(info[5]);
+    const std::shared_ptr<SharedMoments> moments = GradientMomentsObject::moments(info[5]);
+    const auto cancel = CancelTokenObject::token(info[6]);
     return startReading<MaskGradients>(info.Env(), model_.get(), [=](const std::shared_ptr<Model>& model) {
-      return model->maskGradients(*batch, *labels, groups, mask.get(), *cancel);
+      if (!moments) return model->maskGradients(*batch, *labels, groups, mask.get(), nullptr, *cancel);
+      const std::lock_guard<std::mutex> lock(moments->mutex);
+      return model->maskGradients(*batch, *labels, groups, mask.get(), moments->moments.get(), *cancel);
     });
   });
 }
@@ -118,20 +139,38 @@ Napi::Value ModelObject::select(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value ModelObject::gradientMoments(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    return startReading<std::shared_ptr<SharedMoments>>(info.Env(), model_.get(),
+                                                        [](const std::shared_ptr<Model>& model) {
+                                                          auto shared = std::make_shared<SharedMoments>();
+                                                          shared->moments = std::make_unique<GradientMoments>(model);
+                                                          return shared;
+                                                        });
+  });
+}
+
 Napi::Value ModelObject::scaleUnits(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&]() -> Napi::Value {
+  return guarded(info.Env(), [&] {
     const int32_t layer = toInt32(info[0], "layer");
     const Sublayer sublayer = toSublayer(info[1]);
     const std::vector<double> scales = toDoubles(info[2], "scales");
-    const std::shared_ptr<SharedModel> shared = model_.get();
-    return AsyncJob<Nothing>::start(
-        info.Env(),
-        [=] {
-          const std::unique_lock<std::shared_mutex> lock(shared->mutex);
-          shared->model->scaleUnits(static_cast<size_t>(layer), sublayer, scales);
-          return Nothing{};
-        },
-        toUndefined);
+    return startChanging(info.Env(), model_.get(),
+                         [=](Model& model) { model.scaleUnits(static_cast<size_t>(layer), sublayer, scales); });
+  });
+}
+
+Napi::Value ModelObject::replace(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    const Napi::Object object = toObject(info[0], "weights");
+    std::map<std::string, std::vector<float>> weights;
+    const Napi::Array roles = object.GetPropertyNames();
+    for (uint32_t i = 0; i < roles.Length(); ++i) {
+      const std::string role = roles.Get(i).ToString().Utf8Value();
+      weights[role] = toFloats(object.Get(role), role.c_str());
+    }
+    return startChanging(info.Env(), model_.get(),
+                         [weights = std::move(weights)](Model& model) { model.replace(weights); });
   });
 }
 

@@ -15,7 +15,7 @@ namespace espalier::binding {
 
 /// One addon instance: the main thread and every worker have their own.
 struct AddonData {
-  Napi::FunctionReference model, hiddenStates;
+  Napi::FunctionReference model, gradientMoments, hiddenStates;
 };
 
 /// A handle that dispose() empties; its bytes are reported to V8, which then knows when to collect.
@@ -47,11 +47,16 @@ class Handle {
   size_t reported_ = 0;
 };
 
-/// A Model and the lock that keeps scaleUnits() away from running jobs.
+/// A Model and the lock that keeps scaleUnits() and replace() away from running jobs.
 struct SharedModel {
   explicit SharedModel(std::unique_ptr<Model> model) : model(std::move(model)) {}
   std::shared_ptr<Model> model;
   std::shared_mutex mutex;
+};
+
+struct SharedMoments {
+  std::unique_ptr<GradientMoments> moments;
+  std::mutex mutex;  // they grow while gradients are computed
 };
 
 struct SharedHiddenStates {
@@ -99,12 +104,29 @@ class ModelObject : public Napi::ObjectWrap<ModelObject> {
   Napi::Value forward(const Napi::CallbackInfo& info);
   Napi::Value maskGradients(const Napi::CallbackInfo& info);
   Napi::Value select(const Napi::CallbackInfo& info);
+  Napi::Value gradientMoments(const Napi::CallbackInfo& info);
   Napi::Value scaleUnits(const Napi::CallbackInfo& info);
+  Napi::Value replace(const Napi::CallbackInfo& info);
   Napi::Value weight(const Napi::CallbackInfo& info);
   Napi::Value embed(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info) { model_.dispose(info.Env()); }
 
   Handle<SharedModel> model_;
+};
+
+class GradientMomentsObject : public Napi::ObjectWrap<GradientMomentsObject> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  explicit GradientMomentsObject(const Napi::CallbackInfo& info);
+  static Napi::Value wrap(Napi::Env env, std::shared_ptr<SharedMoments> moments);
+  /// Null when `value` is null.
+  static std::shared_ptr<SharedMoments> moments(const Napi::Value& value);
+
+ private:
+  Napi::Value read(const Napi::CallbackInfo& info);
+  void dispose(const Napi::CallbackInfo& info) { moments_.dispose(info.Env()); }
+
+  Handle<SharedMoments> moments_;
 };
 
 class HiddenStatesObject : public Napi::ObjectWrap<HiddenStatesObject> {
@@ -116,13 +138,14 @@ class HiddenStatesObject : public Napi::ObjectWrap<HiddenStatesObject> {
  private:
   Napi::Value bytes(const Napi::CallbackInfo& info);
   Napi::Value advance(const Napi::CallbackInfo& info);
+  Napi::Value collectInputs(const Napi::CallbackInfo& info);
   Napi::Value collect(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info) { states_.dispose(info.Env()); }
 
   Handle<SharedHiddenStates> states_;
 };
 
-/// Adds scaleSystem() and solveFiltered().
+/// Adds the functions of the Solver.
 void defineSolver(Napi::Env env, Napi::Object exports);
 
 }  // namespace espalier::binding

@@ -35,29 +35,90 @@ Napi::Value fromSystem(Napi::Env env, ScaleSystem& system) {
   return object;
 }
 
+/// What a JavaScript SublayerStatistics and a weight say, and what keeps their memory.
+struct StatisticsView {
+  double rows = 0;
+  Doubles gram, cross, inputSums, targetSums;
+  Floats weight;
+
+  ProjectionStatistics statistics() const {
+    const int64_t hidden = inputSums.size == 0 ? 0 : weight.size / inputSums.size;
+    return {rows, inputSums.size, hidden, gram.data, cross.data, inputSums.data, targetSums.data, weight.data};
+  }
+};
+
+StatisticsView toStatistics(const Napi::Value& value, const Napi::Value& weight) {
+  const Napi::Object object = toObject(value, "statistics");
+  StatisticsView view;
+  view.rows = toNumber(object.Get("rows"), "rows");
+  view.gram = toDoublesView(object, "gram");
+  view.cross = toDoublesView(object, "cross");
+  view.inputSums = toDoublesView(object, "inputSums");
+  view.targetSums = toDoublesView(object, "targetSums");
+  view.weight = toView<Napi::Float32Array, float>(weight, napi_float32_array, "weight must be a Float32Array");
+  const ProjectionStatistics sizes = view.statistics();
+  require(view.gram.size == sizes.inputs * sizes.inputs && view.weight.size == sizes.inputs * sizes.hidden,
+          "statistics and weight have different sizes");
+  return view;
+}
+
+/// As toStatistics(), for what needs targets.
+StatisticsView toStatisticsWithTargets(const Napi::Value& value, const Napi::Value& weight) {
+  StatisticsView view = toStatistics(value, weight);
+  const ProjectionStatistics sizes = view.statistics();
+  require(view.cross.size == sizes.inputs * sizes.hidden && view.targetSums.size == sizes.hidden,
+          "statistics and weight have different sizes");
+  return view;
+}
+
 /// scaleSystem(statistics, weight, unitSize, ones, threads)
 Napi::Value scaleSystemJob(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    const Napi::Object object = toObject(info[0], "statistics");
-    const Doubles gram = toDoublesView(object, "gram"), cross = toDoublesView(object, "cross");
-    const Doubles inputSums = toDoublesView(object, "inputSums"), targetSums = toDoublesView(object, "targetSums");
-    const Floats weight =
-        toView<Napi::Float32Array, float>(info[1], napi_float32_array, "weight must be a Float32Array");
-    const int64_t inputs = inputSums.size, hidden = targetSums.size;
-    require(gram.size == inputs * inputs && cross.size == inputs * hidden && weight.size == inputs * hidden,
-            "statistics and weight have different sizes");
-    const auto rows = static_cast<int64_t>(toNumber(object.Get("rows"), "rows"));
+    const StatisticsView view = toStatisticsWithTargets(info[0], info[1]);
     const int32_t unitSize = toInt32(info[2], "unitSize");
     const bool ones = info[3].ToBoolean();
     const int32_t threads = toInt32(info[4], "threads");
     return AsyncJob<ScaleSystem>::start(
-        info.Env(),
-        [=] {
-          return scaleSystem(
-              {rows, inputs, hidden, gram.data, cross.data, inputSums.data, targetSums.data, weight.data}, unitSize,
-              ones, threads);
-        },
-        fromSystem);
+        info.Env(), [=] { return scaleSystem(view.statistics(), unitSize, ones, threads); }, fromSystem);
+  });
+}
+
+/// eliminationOrder(statistics, weight, outputMoments, unitSize, ridge, threads)
+Napi::Value eliminationOrderJob(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const StatisticsView view = toStatistics(info[0], info[1]);
+    const Doubles moments =
+        toView<Napi::Float64Array, double>(info[2], napi_float64_array, "outputMoments must be a Float64Array");
+    const int64_t hidden = view.statistics().hidden;
+    require(moments.size == hidden * hidden, "outputMoments must be [hidden, hidden]");
+    const int32_t unitSize = toInt32(info[3], "unitSize");
+    const double ridge = toNumber(info[4], "ridge");
+    const int32_t threads = toInt32(info[5], "threads");
+    return AsyncJob<Elimination>::start(
+        info.Env(), [=] { return eliminationOrder(view.statistics(), moments.data, unitSize, ridge, threads); },
+        [](Napi::Env env, Elimination& elimination) {
+          Napi::Object object = Napi::Object::New(env);
+          object.Set("order", toTypedArray(env, std::move(elimination.order)));
+          object.Set("errors", toTypedArray(env, std::move(elimination.errors)));
+          return object;
+        });
+  });
+}
+
+/// solveProjection(statistics, weight, ridge, threads)
+Napi::Value solveProjectionJob(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const StatisticsView view = toStatisticsWithTargets(info[0], info[1]);
+    const double ridge = toNumber(info[2], "ridge");
+    const int32_t threads = toInt32(info[3], "threads");
+    return AsyncJob<ProjectionFit>::start(
+        info.Env(), [=] { return solveProjection(view.statistics(), ridge, threads); },
+        [](Napi::Env env, ProjectionFit& fit) {
+          Napi::Object object = Napi::Object::New(env);
+          object.Set("weight", toTypedArray(env, std::move(fit.weight)));
+          object.Set("biasShift", toTypedArray(env, std::move(fit.biasShift)));
+          return object;
+        });
   });
 }
 
@@ -79,6 +140,8 @@ Napi::Value solveFilteredJob(const Napi::CallbackInfo& info) {
 void defineSolver(Napi::Env env, Napi::Object exports) {
   exports.Set("scaleSystem", Napi::Function::New(env, scaleSystemJob));
   exports.Set("solveFiltered", Napi::Function::New(env, solveFilteredJob));
+  exports.Set("eliminationOrder", Napi::Function::New(env, eliminationOrderJob));
+  exports.Set("solveProjection", Napi::Function::New(env, solveProjectionJob));
 }
 
 }  // namespace espalier::binding

@@ -89,6 +89,10 @@ Napi::Value toTypedArray(Napi::Env env, std::vector<float>&& values) {
   return adopt<Napi::Float32Array>(env, std::move(values));
 }
 
+Napi::Value toTypedArray(Napi::Env env, std::vector<int32_t>&& values) {
+  return adopt<Napi::Int32Array>(env, std::move(values));
+}
+
 Napi::Value toTypedArray(Napi::Env env, std::vector<double>&& values) {
   return adopt<Napi::Float64Array>(env, std::move(values));
 }
@@ -178,6 +182,10 @@ std::shared_ptr<Mask> toMask(const Napi::Value& value) {
 
 Labels toLabels(const Napi::Value& labels, const Napi::Value& loss) {
   Labels result;
+  if (loss.IsString() && loss.As<Napi::String>().Utf8Value() == "given") {
+    result.logitGradients = toFloats(labels, "labels");
+    return result;
+  }
   result.loss = choose(loss, kLosses, "loss");
   if (result.loss == LossKind::meanSquared) {
     result.values = toFloats(labels, "labels");

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/cancel.h"
+#include "model/gradient_moments.h"
 #include "model/hidden_states.h"
 #include "model/model.h"
 
@@ -20,6 +21,7 @@ std::vector<float> toFloats(const Napi::Value& value, const char* name);
 std::vector<double> toDoubles(const Napi::Value& value, const char* name);
 
 /// Typed arrays that take over the vector's memory.
+Napi::Value toTypedArray(Napi::Env env, std::vector<int32_t>&& values);
 Napi::Value toTypedArray(Napi::Env env, std::vector<float>&& values);
 Napi::Value toTypedArray(Napi::Env env, std::vector<double>&& values);
 

@@ -14,13 +14,17 @@ class Accumulator {
         targetSums_(backend.tensor(1, hidden, DType::f64)),
         targetSquares_(backend.tensor(1, hidden, DType::f64)) {}
 
-  void add(const Matrix& inputs, const Matrix& targets) {
+  void addInputs(const Matrix& inputs) {
     rows_ += inputs.rows;
-    backend_.columnSums({targets, targetSums_.view, targetSquares_.view});
     if (inputs.cols == 0) return;
     backend_.gram({inputs, gram_.view, true});
-    backend_.transposedProduct({inputs, targets, cross_.view, true});
     backend_.columnSums({inputs, inputSums_.view, {}});
+  }
+
+  void add(const Matrix& inputs, const Matrix& targets) {
+    addInputs(inputs);
+    backend_.columnSums({targets, targetSums_.view, targetSquares_.view});
+    if (inputs.cols > 0) backend_.transposedProduct({inputs, targets, cross_.view, true});
   }
 
   SublayerStatistics read() {
@@ -68,6 +72,22 @@ HiddenStates::HiddenStates(std::shared_ptr<const Model> model, std::shared_ptr<c
 }
 
 void HiddenStates::advance(size_t layer, Sublayer sublayer, const CancelToken& cancel) {
+  advance(
+      layer, sublayer, [](const Matrix&) {}, cancel);
+}
+
+SublayerStatistics HiddenStates::collectInputs(size_t layer, Sublayer sublayer, const CancelToken& cancel) {
+  checkPosition(layer, sublayer);
+  const LayerWeights& weights = model_->layerWeights(layer);
+  const Linear& output = sublayer == Sublayer::attention ? weights.attentionOutput : weights.ffnOut;
+  Accumulator accumulator(model_->backend(), output.weight.view.cols, 0);
+  advance(
+      layer, sublayer, [&](const Matrix& inputs) { accumulator.addInputs(inputs); }, cancel);
+  return accumulator.read();
+}
+
+void HiddenStates::advance(size_t layer, Sublayer sublayer, const std::function<void(const Matrix&)>& onInputs,
+                           const CancelToken& cancel) {
   checkPosition(layer, sublayer);
   const Tensor next = successor(layer, sublayer);
   const Model::WorkspaceLease workspace(*model_);
@@ -78,9 +98,13 @@ void HiddenStates::advance(size_t layer, Sublayer sublayer, const CancelToken& c
     const Matrix hidden = rows(hidden_, i);
     if (sublayer == Sublayer::attention) {
       const Queries queries = run.firstTokensOnly() ? run.firstTokens(hidden) : run.allTokens(hidden);
-      run.normalize(sublayer, run.attentionSum(run.attentionContext(queries, hidden), queries.input), rows(next, i));
+      const Matrix context = run.attentionContext(queries, hidden);
+      onInputs(context);
+      run.normalize(sublayer, run.attentionSum(context, queries.input), rows(next, i));
     } else {
-      run.normalize(sublayer, run.ffnSum(run.ffnActivations(hidden), hidden), rows(next, i));
+      const Matrix activations = run.ffnActivations(hidden);
+      onInputs(activations);
+      run.normalize(sublayer, run.ffnSum(activations, hidden), rows(next, i));
     }
   }
   hidden_ = next;

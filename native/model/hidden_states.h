@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -34,11 +35,17 @@ class HiddenStates {
   /// first tokens left.
   void advance(size_t layer, Sublayer sublayer, const CancelToken& cancel);
 
+  /// Statistics of the inputs alone (cross and targets stay empty) while the states advance past the sub-layer.
+  SublayerStatistics collectInputs(size_t layer, Sublayer sublayer, const CancelToken& cancel);
+
   /// Statistics with these states as the student's, before it advances; the teacher's states advance. Both must hold
   /// the same batch and stand before the same sub-layer.
   SublayerStatistics collect(HiddenStates& teacher, size_t layer, Sublayer sublayer, const CancelToken& cancel) const;
 
  private:
+  /// advance(), showing the inputs of the output projection of every micro-batch.
+  void advance(size_t layer, Sublayer sublayer, const std::function<void(const Matrix&)>& onInputs,
+               const CancelToken& cancel);
   /// The states once `sublayer` of `layer` is passed: these ones again, or a smaller tensor for first tokens.
   Tensor successor(size_t layer, Sublayer sublayer) const;
   /// One part's rows of `states`, which has a row per token or per sequence.

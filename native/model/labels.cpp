@@ -22,6 +22,13 @@ void checkSpans(const std::vector<int32_t>& labels, const PackedBatch& batch) {
 }  // namespace
 
 void checkLabels(const Labels& labels, const PackedBatch& batch, const ModelSpec& spec) {
+  if (labels.given()) {
+    const int64_t rows = spec.head == HeadKind::span ? batch.tokens() : batch.sequences();
+    require(static_cast<int64_t>(labels.logitGradients.size()) == rows * spec.labels,
+            "one gradient per logit is needed");
+    for (float value : labels.logitGradients) require(std::isfinite(value), "a gradient is not a finite number");
+    return;
+  }
   require((labels.loss == LossKind::span) == (spec.head == HeadKind::span),
           "the loss span and a span head belong together");
   if (labels.loss == LossKind::span) return checkSpans(labels.classes, batch);
@@ -35,7 +42,14 @@ void checkLabels(const Labels& labels, const PackedBatch& batch, const ModelSpec
   for (float value : labels.values) require(std::isfinite(value), "a label is not a finite number");
 }
 
-DeviceLabels::DeviceLabels(Backend& backend, const Labels& labels, const MicroBatch& part) {
+DeviceLabels::DeviceLabels(Backend& backend, const ModelSpec& spec, const Labels& labels, const MicroBatch& part) {
+  if (labels.given()) {
+    const bool span = spec.head == HeadKind::span;
+    const int64_t first = span ? part.firstToken : part.firstSequence;
+    values_ = backend.tensorFrom(span ? part.tokens : part.sequences, spec.labels,
+                                 labels.logitGradients.data() + first * spec.labels);
+    return;
+  }
   if (labels.loss == LossKind::meanSquared) {
     values_ = backend.tensorFrom(1, part.sequences, labels.values.data() + part.firstSequence);
     return;

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "model/gradient_moments.h"
+
 namespace espalier {
 namespace {
 
@@ -143,23 +145,24 @@ Matrix Layer::forward(const Matrix& hidden) const {
   return result;
 }
 
-Matrix Layer::backward(const Matrix& gradient, const int32_t* groups, const Matrix& headGradients,
-                       const Matrix& neuronGradients) const {
+Matrix Layer::backward(const Matrix& gradient, const LayerGradients& gradients) const {
   const LayerWeights& weights = model_.layerWeights(index_);
   // Every token receives a gradient from here, through keys and values, where only first tokens gave one.
   const Matrix input = firstTokensOnly() && index_ > 0 ? scratch(batch_.tokens(), gradient.cols) : gradient;
   const Workspace::Mark mark = workspace_.mark();
   backend_.layerNormBackward(
       {gradient, trace_->ffnSum, trace_->ffnStatistics, weights.ffnNorm.gamma.view.data, gradient});
-  ffnBackward(gradient, groups, neuronGradients);
+  if (gradients.moments != nullptr) gradients.moments->add(index_, Sublayer::ffn, gradient);
+  ffnBackward(gradient, gradients);
   backend_.layerNormBackward(
       {gradient, trace_->attentionSum, trace_->attentionStatistics, weights.attentionNorm.gamma.view.data, gradient});
-  attentionBackward(gradient, input, groups, headGradients);
+  if (gradients.moments != nullptr) gradients.moments->add(index_, Sublayer::attention, gradient);
+  attentionBackward(gradient, input, gradients);
   workspace_.rewind(mark);
   return input;
 }
 
-void Layer::ffnBackward(const Matrix& gradient, const int32_t* groups, const Matrix& neuronGradients) const {
+void Layer::ffnBackward(const Matrix& gradient, const LayerGradients& gradients) const {
   if (shape_.neurons == 0) return;
   const Matrix activations = scratch(gradient.rows, shape_.neurons);
   backend_.linear(gradient, *packed_.ffnOut.backward, {}, activations);
@@ -170,14 +173,13 @@ void Layer::ffnBackward(const Matrix& gradient, const int32_t* groups, const Mat
   args.columnMask = mask_.neurons;
   args.offsets = firstTokensOnly() ? batch_.singleOffsets() : batch_.offsets();
   args.sequences = batch_.sequences();
-  args.maskGradient = neuronGradients;
-  args.groups = groups;
+  args.maskGradient = gradients.neurons;
+  args.groups = gradients.groups;
   backend_.activationBackward(args);
   backend_.linear(activations, *packed_.ffnIn.backward, withResidual(gradient), gradient);
 }
 
-void Layer::attentionBackward(const Matrix& gradient, const Matrix& input, const int32_t* groups,
-                              const Matrix& headGradients) const {
+void Layer::attentionBackward(const Matrix& gradient, const Matrix& input, const LayerGradients& gradients) const {
   const bool bottom = index_ == 0;
   const bool scatter = firstTokensOnly() && !bottom;
   if (shape_.heads == 0) {
@@ -192,8 +194,8 @@ void Layer::attentionBackward(const Matrix& gradient, const Matrix& input, const
   args.forward =
       attentionArgs(trace_->query, trace_->keyValue, firstTokensOnly() ? batch_.singleOffsets() : batch_.offsets());
   args.forward.logSumExp = trace_->logSumExp;
-  args.headMaskGradient = headGradients;
-  args.groups = groups;
+  args.headMaskGradient = gradients.heads;
+  args.groups = gradients.groups;
   args.dContext = scratch(gradient.rows, width);
   backend_.linear(gradient, *packed_.attentionOutput.backward, {}, args.dContext);
   if (bottom) {

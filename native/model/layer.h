@@ -18,6 +18,13 @@ struct LayerTrace {
   Matrix ffnSum, ffnStatistics;
 };
 
+/// Where a layer's backward leaves its gradients.
+struct LayerGradients {
+  const int32_t* groups = nullptr;     // [sequences] -> row of the next two
+  Matrix heads, neurons;               // [groups, this layer's units], grow by the mask gradients
+  GradientMoments* moments = nullptr;  // grows by the gradients of the sums, when wanted
+};
+
 /// The rows that ask in attention: every token, or first tokens only.
 struct Queries {
   Matrix input;                      // [queries, hidden]
@@ -52,18 +59,16 @@ class Layer {
   /// The whole layer: [tokens, hidden] -> [tokens or sequences, hidden].
   Matrix forward(const Matrix& hidden) const;
 
-  /// Rows `groups` of the two gradients (views of this layer's columns) grow by this layer's mask gradients. Returns
-  /// the gradient of the layer's input, meaningless for layer 0, below which no mask lies. `gradient` is overwritten.
-  Matrix backward(const Matrix& gradient, const int32_t* groups, const Matrix& headGradients,
-                  const Matrix& neuronGradients) const;
+  /// Returns the gradient of the layer's input, meaningless for layer 0, below which no mask lies. `gradient` is
+  /// overwritten.
+  Matrix backward(const Matrix& gradient, const LayerGradients& gradients) const;
 
  private:
   /// The sum that ends a sub-layer, before its LayerNorm.
   Matrix project(const PackedLinear& output, const Matrix& units, const Matrix& input, Matrix LayerTrace::*kept) const;
   /// Both turn `gradient` of a sub-layer's sum into that of its input; attentionBackward leaves it in `input`.
-  void ffnBackward(const Matrix& gradient, const int32_t* groups, const Matrix& neuronGradients) const;
-  void attentionBackward(const Matrix& gradient, const Matrix& input, const int32_t* groups,
-                         const Matrix& headGradients) const;
+  void ffnBackward(const Matrix& gradient, const LayerGradients& gradients) const;
+  void attentionBackward(const Matrix& gradient, const Matrix& input, const LayerGradients& gradients) const;
   AttentionArgs attentionArgs(const Matrix& query, const Matrix& keyValue, const int32_t* queryOffsets) const;
   Matrix scratch(int64_t rows, int64_t cols) const { return workspace_.matrix(rows, cols); }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "model/gradient_moments.h"
 #include "model/head.h"
 #include "model/layer.h"
 
@@ -127,7 +128,7 @@ std::vector<float> Model::forward(const PackedBatch& batch, const Mask* mask, co
 }
 
 MaskGradients Model::maskGradients(const PackedBatch& batch, const Labels& labels, const std::vector<int32_t>& groups,
-                                   const Mask* mask, const CancelToken& cancel) const {
+                                   const Mask* mask, GradientMoments* moments, const CancelToken& cancel) const {
   require(mode_ == Mode::gradients, "mask gradients need a model opened for gradients");
   checkBatch(batch, spec_);
   checkLabels(labels, batch, spec_);
@@ -146,7 +147,7 @@ MaskGradients Model::maskGradients(const PackedBatch& batch, const Labels& label
     (*workspace).reset();
     const DeviceBatch rows(*backend_, spec_, batch, part);
     const auto partGroups = backend_->indices(slice(groups, part));
-    const DeviceLabels partLabels(*backend_, labels, part);
+    const DeviceLabels partLabels(*backend_, spec_, labels, part);
     Matrix hidden = (*workspace).matrix(rows.tokens(), spec_.hiddenSize);
     embed(rows, hidden);
     std::vector<LayerTrace> traces(layers_.size());
@@ -158,19 +159,24 @@ MaskGradients Model::maskGradients(const PackedBatch& batch, const Labels& label
     const Matrix dLogits = (*workspace).matrix(hidden.rows, spec_.labels);
     const std::unique_ptr<Head> head = makeHead(*this, *workspace);
     head->forward(hidden, logits);
-    backend_->loss({labels.loss, logits, partLabels.data(), losses.view.rowRange(part.firstSequence, part.sequences),
-                    dLogits, rows.offsets()});
-    Matrix gradient = head->backward(dLogits);
+    Matrix gradient;
+    if (labels.given()) {
+      gradient = head->backward(partLabels.gradients());
+    } else {
+      backend_->loss({labels.loss, logits, partLabels.data(), losses.view.rowRange(part.firstSequence, part.sequences),
+                      dLogits, rows.offsets()});
+      gradient = head->backward(dLogits);
+    }
     int64_t headColumn = allHeads, neuronColumn = allNeurons;
     for (size_t l = layers_.size(); l-- > 0;) {
       cancel.check();
       const LayerShape& shape = spec_.layers[l];
       headColumn -= shape.heads;
       neuronColumn -= shape.neurons;
-      gradient =
-          Layer(*this, l, rows, *workspace, deviceMask.layer(l), &traces[l])
-              .backward(gradient, static_cast<const int32_t*>(partGroups->data()),
-                        heads.view.columns(headColumn, shape.heads), neurons.view.columns(neuronColumn, shape.neurons));
+      gradient = Layer(*this, l, rows, *workspace, deviceMask.layer(l), &traces[l])
+                     .backward(gradient, {static_cast<const int32_t*>(partGroups->data()),
+                                          heads.view.columns(headColumn, shape.heads),
+                                          neurons.view.columns(neuronColumn, shape.neurons), moments});
     }
   }
   MaskGradients result{readAll(*backend_, losses), readAll(*backend_, heads), readAll(*backend_, neurons)};
@@ -201,6 +207,32 @@ void Model::scaleUnits(size_t layer, Sublayer sublayer, const std::vector<double
   output.weight = backend_->tensorFrom(host.rows, host.cols, host.values.data());
   PackedLayer& packed = layers_[layer];
   (attention ? packed.attentionOutput : packed.ffnOut) = packLinear(*backend_, output, mode_);
+}
+
+void Model::replace(const std::map<std::string, std::vector<float>>& weights) {
+  Weights replaced = weights_;
+  size_t found = 0;
+  for (const WeightSlot& slot : weightSlots(replaced, spec_)) {
+    const auto values = weights.find(slot.role);
+    if (values == weights.end()) continue;
+    require(static_cast<int64_t>(values->second.size()) == slot.rows * slot.cols,
+            "a weight to put in has the wrong number of values");
+    for (float value : values->second) require(std::isfinite(value), "a weight to put in is not a finite number");
+    *slot.tensor = backend_->tensorFrom(slot.rows, slot.cols, values->second.data());
+    ++found;
+  }
+  require(found == weights.size(), "the model lacks a weight that is to be replaced");
+  const auto changed = [&](const std::string& prefix) {
+    const auto first = weights.lower_bound(prefix);
+    return first != weights.end() && first->first.compare(0, prefix.size(), prefix) == 0;
+  };
+  std::vector<PackedLayer> layers = layers_;
+  for (size_t l = 0; l < layers.size(); ++l) {
+    if (changed("layers." + std::to_string(l) + ".")) layers[l] = packLayer(*backend_, replaced.layers[l], mode_);
+  }
+  head_ = packHead(*backend_, replaced, spec_.head, mode_);
+  layers_ = std::move(layers);
+  weights_ = std::move(replaced);
 }
 
 HostTensor Model::weight(const std::string& role) const {

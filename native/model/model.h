@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -18,6 +19,8 @@ namespace espalier {
 /// The two halves of a layer, in order.
 enum class Sublayer { attention, ffn };
 
+class GradientMoments;
+
 /// Gradients of the summed losses of each group's sequences, row-major.
 struct MaskGradients {
   std::vector<float> losses;   // [sequences]
@@ -25,8 +28,8 @@ struct MaskGradients {
   std::vector<float> neurons;  // [groups, all neurons]
 };
 
-/// Weights loaded on one Backend. Const members may run on several threads at once; scaleUnits() may not run beside
-/// anything else on the same model.
+/// Weights loaded on one Backend. Const members may run on several threads at once; scaleUnits() and replace()
+/// may not run beside anything else on the same model.
 class Model {
  public:
   Model(std::shared_ptr<Backend> backend, ModelSpec spec, Weights weights, Mode mode);
@@ -46,15 +49,20 @@ class Model {
   std::vector<float> forward(const PackedBatch& batch, const Mask* mask, const CancelToken& cancel) const;
 
   /// Kwon et al. 2022, section 4.1: the gradient of the loss with respect to every mask entry, summed over the
-  /// sequences of each group. groups: [sequences], ascending from 0. Needs mode gradients.
+  /// sequences of each group. groups: [sequences], ascending from 0. `moments` may be null; otherwise it grows by the
+  /// gradients at the sub-layers' outputs. Needs mode gradients.
   MaskGradients maskGradients(const PackedBatch& batch, const Labels& labels, const std::vector<int32_t>& groups,
-                              const Mask* mask, const CancelToken& cancel) const;
+                              const Mask* mask, GradientMoments* moments, const CancelToken& cancel) const;
 
   /// The smaller model of the kept units.
   std::unique_ptr<Model> select(const KeptUnits& kept, Mode mode) const;
 
   /// Folds one scale a head or neuron into the output projection of a sub-layer.
   void scaleUnits(size_t layer, Sublayer sublayer, const std::vector<double>& scales);
+
+  /// Puts new values [rows, cols] in the place of those of the given roles. All or nothing: throws invalidArgument on
+  /// an unknown role, a wrong number of values, or a value that is not finite.
+  void replace(const std::map<std::string, std::vector<float>>& weights);
 
   /// The master values of one role.
   HostTensor weight(const std::string& role) const;

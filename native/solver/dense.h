@@ -12,6 +12,8 @@ struct DenseKernels {
   bool (*factor)(const Matrix& a);
   /// b = b * l'^-1 with l lower triangular.
   void (*solveRows)(const Matrix& l, const Matrix& b);
+  /// b = b * l^-1 with l lower triangular.
+  void (*solveRowsTransposed)(const Matrix& l, const Matrix& b);
   /// x = (l l')^-1 x
   void (*solveFactored)(const Matrix& l, double* x);
 };

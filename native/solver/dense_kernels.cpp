@@ -31,6 +31,10 @@ void solveRows(const Matrix& l, const Matrix& b) {
   view(l).triangularView<Eigen::Lower>().transpose().solveInPlace<Eigen::OnTheRight>(view(b));
 }
 
+void solveRowsTransposed(const Matrix& l, const Matrix& b) {
+  view(l).triangularView<Eigen::Lower>().solveInPlace<Eigen::OnTheRight>(view(b));
+}
+
 void solveFactored(const Matrix& l, double* x) {
   Eigen::Map<Eigen::VectorXd> vector(x, l.rows);
   view(l).triangularView<Eigen::Lower>().solveInPlace(vector);
@@ -39,6 +43,6 @@ void solveFactored(const Matrix& l, double* x) {
 
 }  // namespace
 
-const DenseKernels ESPALIER_DENSE = {addProduct, factor, solveRows, solveFactored};
+const DenseKernels ESPALIER_DENSE = {addProduct, factor, solveRows, solveRowsTransposed, solveFactored};
 
 }  // namespace espalier

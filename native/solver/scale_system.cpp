@@ -5,6 +5,7 @@
 #include "core/thread_pool.h"
 #include "solver/dense.h"
 #include "solver/solver.h"
+#include "solver/statistics.h"
 
 namespace espalier {
 namespace {
@@ -12,17 +13,6 @@ namespace {
 constexpr int64_t kTileInputs = 192;
 
 Matrix matrixView(double* data, int64_t rows, int64_t cols) { return {data, DType::f64, rows, cols, cols}; }
-
-/// weight' in double: row i holds what input i adds to the output.
-std::vector<double> inputVectors(const ProjectionStatistics& statistics) {
-  std::vector<double> vectors(static_cast<size_t>(statistics.inputs * statistics.hidden));
-  for (int64_t c = 0; c < statistics.hidden; ++c) {
-    for (int64_t i = 0; i < statistics.inputs; ++i) {
-      vectors[i * statistics.hidden + c] = statistics.weight[c * statistics.inputs + i];
-    }
-  }
-  return vectors;
-}
 
 /// A'A between the units of two tiles: sums of gram * (weight' weight) over each pair of units. A product of two
 /// outputs summed over the hidden coordinates is the product of the inputs times that of their weight vectors.
@@ -48,14 +38,12 @@ void fillTile(const ProjectionStatistics& statistics, const Matrix& vectors, int
 }  // namespace
 
 ScaleSystem scaleSystem(const ProjectionStatistics& statistics, int64_t unitSize, bool ones, int threads) {
-  require(statistics.rows > 0 && statistics.hidden > 0, "there are no rows to fit the scales to");
-  require(unitSize > 0 && statistics.inputs > 0 && statistics.inputs % unitSize == 0,
-          "the inputs of a projection must be a whole number of units");
+  checkUnits(statistics, unitSize);
   const int64_t units = statistics.inputs / unitSize;
   const int64_t unknowns = units + (ones ? 1 : 0);
   const int64_t hidden = statistics.hidden;
-  std::vector<double> transposed = inputVectors(statistics);
-  const Matrix vectors = matrixView(transposed.data(), statistics.inputs, hidden);
+  const DenseMatrix owned = inputVectors(statistics);
+  const Matrix& vectors = owned.view;
 
   ScaleSystem system;
   system.matrix.resize(static_cast<size_t>(unknowns * unknowns));
@@ -84,7 +72,7 @@ ScaleSystem scaleSystem(const ProjectionStatistics& statistics, int64_t unitSize
     for (int64_t u = 0; u < units; ++u) {
       system.matrix[u * unknowns + units] = system.matrix[units * unknowns + u] = withOnes[u];
     }
-    system.matrix[units * unknowns + units] = static_cast<double>(statistics.rows * hidden);
+    system.matrix[units * unknowns + units] = statistics.rows * static_cast<double>(hidden);
     for (int64_t c = 0; c < hidden; ++c) system.rhs[units] += statistics.targetSums[c];
   }
   for (int64_t u = 0; u < unknowns; ++u) {

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "core/thread_pool.h"
+#include "solver/cholesky.h"
 #include "solver/dense.h"
 #include "solver/solver.h"
 
@@ -12,8 +12,6 @@ namespace {
 
 using Vector = std::vector<double>;
 
-constexpr int64_t kPanel = 128;
-constexpr int64_t kRowTile = 192;
 constexpr int kMaxIterations = 40;
 // Relative to z; the scales end up in 32-bit weights.
 constexpr double kTolerance = 1e-9;
@@ -21,32 +19,6 @@ constexpr double kTolerance = 1e-9;
 void checkFinite(const Vector& values) {
   for (double value : values) {
     if (!std::isfinite(value)) throw Error(ErrorCode::nonFinite, "a system of scales has a value that is not finite");
-  }
-}
-
-/// In-place Cholesky factor of the lower triangle: factor a diagonal block, solve the rows below, update the rest.
-void cholesky(const Matrix& a, int threads) {
-  const DenseKernels& kernels = denseKernels();
-  for (int64_t first = 0; first < a.rows; first += kPanel) {
-    const int64_t width = std::min(kPanel, a.rows - first);
-    const Matrix panel = a.columns(first, width);
-    const Matrix diagonal = panel.rowRange(first, width);
-    if (!kernels.factor(diagonal)) {
-      throw Error(ErrorCode::notPositiveDefinite, "a system of scales is not positive definite");
-    }
-    const int64_t below = first + width;
-    const int64_t left = a.rows - below;
-    const int64_t tiles = (left + kRowTile - 1) / kRowTile;
-    const auto tile = [&](int64_t index) {
-      return a.rowRange(below + index * kRowTile, std::min(kRowTile, left - index * kRowTile));
-    };
-    parallelFor(threads, tiles, [&](int64_t index) { kernels.solveRows(diagonal, tile(index).columns(first, width)); });
-    parallelFor(threads, tiles, [&](int64_t index) {
-      const int64_t longestFirst = tiles - 1 - index;
-      const Matrix rows = tile(longestFirst);
-      const int64_t cols = longestFirst * kRowTile + rows.rows;
-      kernels.addProduct(-1, rows.columns(first, width), panel.rowRange(below, cols), rows.columns(below, cols));
-    });
   }
 }
 

@@ -6,9 +6,10 @@
 namespace espalier {
 
 /// What least squares over a sub-layer's output projection needs, all row-major: sums over `rows` rows (tokens) of the
-/// projection's inputs x and of the targets b that x * weight' should reach, and the weight itself.
+/// projection's inputs x and of the targets b that x * weight' should reach, and the weight itself. Rows may carry
+/// weights; `rows` is then the sum of these.
 struct ProjectionStatistics {
-  int64_t rows = 0;
+  double rows = 0;
   int64_t inputs = 0;
   int64_t hidden = 0;
   const double* gram = nullptr;        // [inputs, inputs] x'x
@@ -34,5 +35,28 @@ ScaleSystem scaleSystem(const ProjectionStatistics& statistics, int64_t unitSize
 /// s / (s^2 + 1), so directions the data says little about stay untouched. M must be positive semi-definite.
 /// Throws nonFinite on NaN or infinity, notPositiveDefinite when M has an eigenvalue of -1 or below.
 std::vector<double> solveFiltered(const ScaleSystem& system, int threads);
+
+/// The order in which a projection can do without its units.
+struct Elimination {
+  std::vector<int32_t> order;  // [units], the first removed first
+  std::vector<double> errors;  // [units], the error once the first 1, 2, ... units are gone
+};
+
+/// Optimal brain surgeon (Hassibi and Stork 1993) on whole units of `unitSize` consecutive inputs: the unit removed
+/// next is the one whose loss hurts least after the remaining inputs and the bias have been solved for again. The error
+/// is the sum over rows of d' g d, d being what the output loses and g = outputMoments [hidden, hidden]: the second
+/// moment of the loss gradient at the output makes errors of different projections comparable. `ridge` is a part of the
+/// mean of the Gram matrix's diagonal. Throws notPositiveDefinite when the ridge is too small for the inputs.
+Elimination eliminationOrder(const ProjectionStatistics& statistics, const double* outputMoments, int64_t unitSize,
+                             double ridge, int threads);
+
+/// A projection's new weight [hidden, inputs] and what is to be added to its bias [hidden].
+struct ProjectionFit {
+  std::vector<float> weight, biasShift;
+};
+
+/// Least squares of the whole projection with its bias: the smallest sum over rows of |x * weight' + shift - b|^2 plus
+/// ridge * mean(diagonal of the centred Gram matrix) * |weight - present weight|^2. Throws notPositiveDefinite.
+ProjectionFit solveProjection(const ProjectionStatistics& statistics, double ridge, int threads);
 
 }  // namespace espalier

@@ -70,6 +70,11 @@ export interface KeptUnits {
  * it, judged by the mean of the two cross entropies over the sequence's tokens.
  */
 export type LossKind = 'crossEntropy' | 'meanSquared' | 'span';
+/**
+ * `given`: labels are the gradients themselves of something with respect to the logits, Float32Array [sequences, labels]
+ * or, of a span head, [tokens, 2].
+ */
+export type Objective = LossKind | 'given';
 export type Sublayer = 'attention' | 'ffn';
 /** What a Model is opened for: `gradients` also packs transposed weights. */
 export type Mode = 'inference' | 'gradients';
@@ -92,7 +97,7 @@ export interface SublayerStatistics {
   rows: number;
   /** [inputs, inputs] x'x */
   gram: Float64Array;
-  /** [inputs, hidden] x'b */
+  /** [inputs, hidden] x'b; empty where there are no targets, as targetSums */
   cross: Float64Array;
   /** [inputs] */
   inputSums: Float64Array;
@@ -106,6 +111,22 @@ export interface SublayerStatistics {
 export interface ScaleSystem {
   matrix: Float64Array;
   rhs: Float64Array;
+}
+
+/** The order in which a projection can do without its units. */
+export interface Elimination {
+  /** [units], the first removed first. */
+  order: Int32Array;
+  /** [units], the error once the first 1, 2, ... are gone. */
+  errors: Float64Array;
+}
+
+/** A projection solved for anew. */
+export interface ProjectionFit {
+  /** [hidden, inputs] */
+  weight: Float32Array;
+  /** [hidden] what is to be added to the bias */
+  biasShift: Float32Array;
 }
 
 export interface DeviceReport {
@@ -127,21 +148,30 @@ export interface NativeModel {
   maskGradients(
     batch: PackedBatch,
     labels: Int32Array | Float32Array,
-    loss: LossKind,
+    objective: Objective,
     groups: Int32Array,
     mask: Mask | null,
+    moments: NativeGradientMoments | null,
     cancel: NativeCancelToken,
   ): Promise<MaskGradients>;
+  gradientMoments(): Promise<NativeGradientMoments>;
   select(kept: KeptUnits, mode: Mode): Promise<NativeModel>;
   scaleUnits(layer: number, sublayer: Sublayer, scales: Float64Array): Promise<void>;
+  replace(weights: Record<string, Float32Array>): Promise<void>;
   weight(role: string, dtype: DType): Promise<TensorData>;
   embed(batch: PackedBatch, targetsOnly: NativeModel | null, cancel: NativeCancelToken): Promise<NativeHiddenStates>;
+  dispose(): void;
+}
+
+export interface NativeGradientMoments {
+  read(layer: number, sublayer: Sublayer): Promise<Float64Array>;
   dispose(): void;
 }
 
 export interface NativeHiddenStates {
   readonly bytes: number;
   advance(layer: number, sublayer: Sublayer, cancel: NativeCancelToken): Promise<void>;
+  collectInputs(layer: number, sublayer: Sublayer, cancel: NativeCancelToken): Promise<SublayerStatistics>;
   collect(
     teacher: NativeHiddenStates,
     layer: number,
@@ -177,4 +207,19 @@ export interface Addon {
   ): Promise<ScaleSystem>;
   /** z of (M^2 + 1) z = M r: the damped solution of M z = r that LSMR with damp 1 converges to. */
   solveFiltered(system: ScaleSystem, threads: number): Promise<Float64Array>;
+  /** `weight` is the output projection [hidden, inputs], `outputMoments` [hidden, hidden]. */
+  eliminationOrder(
+    statistics: SublayerStatistics,
+    weight: Float32Array,
+    outputMoments: Float64Array,
+    unitSize: number,
+    ridge: number,
+    threads: number,
+  ): Promise<Elimination>;
+  solveProjection(
+    statistics: SublayerStatistics,
+    weight: Float32Array,
+    ridge: number,
+    threads: number,
+  ): Promise<ProjectionFit>;
 }

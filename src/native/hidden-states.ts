@@ -14,6 +14,11 @@ export class HiddenStates {
     return callCancellable(options.signal, (cancel) => this.native.advance(layer, sublayer, cancel));
   }
 
+  /** Statistics of the inputs alone, while the states advance past the sub-layer. */
+  collectInputs(layer: number, sublayer: Sublayer, options: CallOptions = {}): Promise<SublayerStatistics> {
+    return callCancellable(options.signal, (cancel) => this.native.collectInputs(layer, sublayer, cancel));
+  }
+
   /**
    * Least-squares statistics of a sub-layer, these states being the student's. The teacher's states advance past the
    * sub-layer; the student's wait until its weights are changed. Both must stand before the same sub-layer.

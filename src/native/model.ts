@@ -1,24 +1,31 @@
 import type {
   DType,
   KeptUnits,
-  LossKind,
   Mask,
   MaskGradients,
   Mode,
   ModelSpec,
   NativeModel,
+  Objective,
   PackedBatch,
   Sublayer,
   TensorData,
 } from './addon.js';
 import { type CallOptions, call, callAsync, callCancellable } from './call.js';
 import type { Engine } from './engine.js';
+import { GradientMoments } from './gradient-moments.js';
 import { HiddenStates } from './hidden-states.js';
 
 /** Options of a forward or backward run. */
 export interface RunOptions extends CallOptions {
   /** Multiplies heads and neurons; all ones when left out. */
   mask?: Mask | undefined;
+}
+
+/** Options of a backward run. */
+export interface GradientOptions extends RunOptions {
+  /** Grow by the gradients at the sub-layers' outputs. */
+  moments?: GradientMoments | undefined;
 }
 
 /** Options of hidden states. */
@@ -30,7 +37,7 @@ export interface EmbedOptions extends CallOptions {
   targetsOnly?: Model | undefined;
 }
 
-/** Weights loaded on one engine. Calls may run at the same time, except scaleUnits(). */
+/** Weights loaded on one engine. Calls may run at the same time, except scaleUnits() and replace(). */
 export class Model {
   readonly spec: ModelSpec;
 
@@ -74,19 +81,25 @@ export class Model {
    * section 4.1). Needs a model in mode `gradients`.
    *
    * @param labels Int32Array of classes for crossEntropy, Float32Array of values for meanSquared, Int32Array
-   *   [sequences, 2] of start and end tokens for span
+   *   [sequences, 2] of start and end tokens for span, Float32Array of the logits' gradients for given
    * @param groups group of each sequence: 0, ascending by steps of 0 or 1; one group a sequence gives them per sample
    */
   maskGradients(
     batch: PackedBatch,
     labels: Int32Array | Float32Array,
-    loss: LossKind,
+    objective: Objective,
     groups: Int32Array,
-    options: RunOptions = {},
+    options: GradientOptions = {},
   ): Promise<MaskGradients> {
+    const moments = options.moments?.native ?? null;
     return callCancellable(options.signal, (cancel) =>
-      this.native.maskGradients(batch, labels, loss, groups, options.mask ?? null, cancel),
+      this.native.maskGradients(batch, labels, objective, groups, options.mask ?? null, moments, cancel),
     );
+  }
+
+  /** Second moments of gradients, all zero, for maskGradients() to fill. */
+  async gradientMoments(): Promise<GradientMoments> {
+    return new GradientMoments(await callAsync(() => this.native.gradientMoments()));
   }
 
   /** The physically smaller model of the kept units; it shares what is unchanged. */
@@ -97,6 +110,15 @@ export class Model {
   /** Folds one scale a head or neuron into a sub-layer's output projection. */
   scaleUnits(layer: number, sublayer: Sublayer, scales: Float64Array): Promise<void> {
     return callAsync(() => this.native.scaleUnits(layer, sublayer, scales));
+  }
+
+  /**
+   * Puts new values in the place of some roles', all or none.
+   *
+   * @throws EspalierError ERR_INVALID_ARGUMENT on an unknown role, a wrong size or a value that is not finite
+   */
+  replace(weights: Record<string, Float32Array>): Promise<void> {
+    return callAsync(() => this.native.replace(weights));
   }
 
   /** The values of one role, [rows, columns] (vectors have one row), in the dtype asked for. */

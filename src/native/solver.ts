@@ -1,4 +1,4 @@
-import type { ScaleSystem, SublayerStatistics } from './addon.js';
+import type { Elimination, ProjectionFit, ScaleSystem, SublayerStatistics } from './addon.js';
 import { callAsync } from './call.js';
 import { addon } from './load.js';
 
@@ -26,4 +26,41 @@ export function scaleSystem(
  */
 export function solveFiltered(system: ScaleSystem, threads: number): Promise<Float64Array> {
   return callAsync(() => addon().solveFiltered(system, threads));
+}
+
+/**
+ * Optimal brain surgeon over the units of a projection: each is removed when it hurts least after the remaining inputs
+ * and the bias have been solved for again.
+ *
+ * @param weight the output projection [hidden, inputs]
+ * @param outputMoments [hidden, hidden] what an error of the output costs: the second moment of the loss gradient there
+ * @param unitSize consecutive inputs of a unit: the head size, or 1 for neurons
+ * @param ridge as a part of the mean of the inputs' variances
+ * @throws EspalierError ERR_NOT_POSITIVE_DEFINITE when the ridge is too small to tell the inputs apart
+ */
+export function eliminationOrder(
+  statistics: SublayerStatistics,
+  weight: Float32Array,
+  outputMoments: Float64Array,
+  unitSize: number,
+  ridge: number,
+  threads: number,
+): Promise<Elimination> {
+  return callAsync(() => addon().eliminationOrder(statistics, weight, outputMoments, unitSize, ridge, threads));
+}
+
+/**
+ * Least squares of a whole projection with its bias, pulled towards the present weight.
+ *
+ * @param weight the present output projection [hidden, inputs]
+ * @param ridge as a part of the mean of the inputs' variances
+ * @throws EspalierError ERR_NOT_POSITIVE_DEFINITE
+ */
+export function solveProjection(
+  statistics: SublayerStatistics,
+  weight: Float32Array,
+  ridge: number,
+  threads: number,
+): Promise<ProjectionFit> {
+  return callAsync(() => addon().solveProjection(statistics, weight, ridge, threads));
 }

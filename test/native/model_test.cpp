@@ -7,6 +7,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "model/gradient_moments.h"
 #include "model/hidden_states.h"
 #include "support/engines.h"
 #include "support/random.h"
@@ -123,7 +124,7 @@ class cpuModelTest : public testing::TestWithParam<HeadKind> {
     if (!model_) GTEST_SKIP() << openCandidate("cpu", 1).reason;
   }
   MaskGradients gradients(const Model& model) const {
-    return model.maskGradients(batch_, labelsFor(batch_, GetParam()), pairsOf(batch_), nullptr, cancel_);
+    return model.maskGradients(batch_, labelsFor(batch_, GetParam()), pairsOf(batch_), nullptr, nullptr, cancel_);
   }
   std::shared_ptr<Model> model_;
   const PackedBatch batch_ = longBatch();
@@ -201,12 +202,125 @@ TEST_P(cpuModelTest, takesHiddenStatesToWhatForwardComputes) {
   }
 }
 
+TEST_P(cpuModelTest, collectsTheSameInputsWithAndWithoutATeacher) {
+  HiddenStates alone(model_, nullptr, batch_, cancel_);
+  HiddenStates student(model_, nullptr, batch_, cancel_);
+  HiddenStates teacher(model_, nullptr, batch_, cancel_);
+  for (size_t l = 0; l < 3; ++l) {
+    for (Sublayer sublayer : {Sublayer::attention, Sublayer::ffn}) {
+      const SublayerStatistics found = alone.collectInputs(l, sublayer, cancel_);
+      const SublayerStatistics expected = student.collect(teacher, l, sublayer, cancel_);
+      student.advance(l, sublayer, cancel_);
+      EXPECT_TRUE(found.cross.empty() && found.targetSums.empty());
+      // Of the last attention of a sequence head, the states alone collect what the first tokens ask for.
+      if (model_->spec().firstTokensOnly(l) && sublayer == Sublayer::attention) {
+        EXPECT_EQ(found.rows, batch_.sequences());
+        continue;
+      }
+      EXPECT_EQ(found.rows, expected.rows);
+      EXPECT_EQ(found.gram, expected.gram);
+      EXPECT_EQ(found.inputSums, expected.inputSums);
+    }
+  }
+}
+
 TEST_P(cpuModelTest, stopsWhenCancelledAndWorksAfterwards) {
   CancelToken cancelled;
   cancelled.cancel();
   EXPECT_THROW(model_->forward(batch_, nullptr, cancelled), Error);
   const auto rows = static_cast<size_t>(GetParam() == HeadKind::span ? batch_.tokens() : batch_.sequences());
   EXPECT_EQ(model_->forward(batch_, nullptr, cancel_).size(), rows * static_cast<size_t>(model_->spec().labels));
+}
+
+TEST_P(cpuModelTest, takesLogitGradientsInPlaceOfLabels) {
+  const Labels labels = labelsFor(batch_, GetParam());
+  const bool span = GetParam() == HeadKind::span;
+  Labels given;
+  given.logitGradients = model_->forward(batch_, nullptr, cancel_);
+  const auto softmax = [&](size_t first, size_t count, size_t step, int32_t label, float weight) {
+    float sum = 0;
+    for (size_t i = 0; i < count; ++i)
+      sum += given.logitGradients[first + i * step] = std::exp(given.logitGradients[first + i * step]);
+    for (size_t i = 0; i < count; ++i) {
+      float& value = given.logitGradients[first + i * step];
+      value = weight * (value / sum - (static_cast<int32_t>(i) == label ? 1 : 0));
+    }
+  };
+  for (size_t s = 0; s + 1 < batch_.offsets.size(); ++s) {
+    const auto first = static_cast<size_t>(batch_.offsets[s]);
+    const auto tokens = static_cast<size_t>(batch_.offsets[s + 1]) - first;
+    if (span) {
+      for (size_t end : {0, 1}) softmax(2 * first + end, tokens, 2, labels.classes[2 * s + end], 0.5f);
+    } else {
+      softmax(3 * s, 3, 1, labels.classes[s], 1);
+    }
+  }
+  const MaskGradients expected = gradients(*model_);
+  const MaskGradients found = model_->maskGradients(batch_, given, pairsOf(batch_), nullptr, nullptr, cancel_);
+  EXPECT_LT(largestError(found.heads, expected.heads), 1e-4);
+  EXPECT_LT(largestError(found.neurons, expected.neurons), 1e-4);
+  given.logitGradients.pop_back();
+  EXPECT_THROW(model_->maskGradients(batch_, given, pairsOf(batch_), nullptr, nullptr, cancel_), Error);
+}
+
+TEST_P(cpuModelTest, gathersMomentsOfTheGradientsThatBiasesHave) {
+  // With a single token the gradient of an output is the gradient of the projection's bias: its finite differences.
+  const PackedBatch token = batchOf({1});
+  Labels objective;
+  objective.logitGradients = {0.5f, -2.0f};
+  if (GetParam() == HeadKind::sequence) objective.logitGradients.push_back(1.5f);
+  const std::shared_ptr<Model> oracle = tinyModel(openOracle(), GetParam());
+  GradientMoments moments(oracle);
+  for (int run = 0; run < 2; ++run) oracle->maskGradients(token, objective, {0}, nullptr, &moments, cancel_);
+  for (size_t l = 0; l < 3; ++l) {
+    for (Sublayer sublayer : {Sublayer::attention, Sublayer::ffn}) {
+      const std::string role = "layers." + std::to_string(l) +
+                               (sublayer == Sublayer::attention ? ".attention.output" : ".ffn.out") + ".bias";
+      const std::vector<float> bias = oracle->weight(role).values;
+      std::vector<double> gradient;
+      for (size_t c = 0; c < bias.size(); ++c) {
+        double difference = 0;
+        const float step = 1.0f / 64;
+        for (const float sign : {1.0f, -1.0f}) {
+          std::vector<float> moved = bias;
+          moved[c] += sign * step;
+          oracle->replace({{role, moved}});
+          const std::vector<float> logits = oracle->forward(token, nullptr, cancel_);
+          for (size_t i = 0; i < logits.size(); ++i) difference += sign * logits[i] * objective.logitGradients[i];
+        }
+        gradient.push_back(difference / (2 * step));
+      }
+      oracle->replace({{role, bias}});
+      const std::vector<double> found = moments.read(l, sublayer);
+      double largest = 0;
+      for (double g : gradient) largest = std::max(largest, std::abs(g));
+      ASSERT_GT(largest, 0);
+      for (size_t a = 0; a < gradient.size(); ++a) {
+        for (size_t b = 0; b < gradient.size(); ++b) {
+          EXPECT_NEAR(found[a * gradient.size() + b], 2 * gradient[a] * gradient[b], 5e-3 * largest * largest) << role;
+        }
+      }
+    }
+  }
+}
+
+TEST_P(cpuModelTest, replacesWeightsAllOrNone) {
+  const std::vector<float> before = model_->forward(batch_, nullptr, cancel_);
+  const std::vector<float> weight = model_->weight("layers.1.ffn.out.weight").values;
+  std::vector<float> zeros(weight.size(), 0.0f);
+  const std::vector<float> bias(24, 0.5f);
+  EXPECT_THROW(model_->replace({{"layers.1.ffn.out.weight", zeros}, {"layers.9.ffn.out.bias", bias}}), Error);
+  EXPECT_THROW(model_->replace({{"layers.1.ffn.out.weight", zeros}, {"layers.1.ffn.out.bias", {1, 2}}}), Error);
+  EXPECT_THROW(model_->replace({{"layers.1.ffn.out.bias", std::vector<float>(24, NAN)}}), Error);
+  EXPECT_EQ(model_->forward(batch_, nullptr, cancel_), before);
+  // A projection without weights is what a sub-layer without neurons has.
+  model_->replace({{"layers.1.ffn.out.weight", zeros}});
+  KeptUnits kept = allUnits(model_->spec());
+  kept.neurons[1] = {};
+  const std::unique_ptr<Model> smaller = model_->select(kept, Mode::gradients);
+  EXPECT_LT(largestError(smaller->forward(batch_, nullptr, cancel_), model_->forward(batch_, nullptr, cancel_)), 1e-5);
+  model_->replace({{"layers.1.ffn.out.weight", weight}});
+  EXPECT_EQ(model_->forward(batch_, nullptr, cancel_), before);
 }
 
 INSTANTIATE_TEST_SUITE_P(Heads, cpuModelTest, testing::Values(HeadKind::sequence, HeadKind::span),

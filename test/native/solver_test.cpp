@@ -6,36 +6,13 @@
 
 #include <cmath>
 #include <limits>
-#include <random>
 
 #include "core/error.h"
+#include "support/projection.h"
 
 namespace espalier::test {
 
 namespace {
-
-using Vector = std::vector<double>;
-
-Vector randomVector(int64_t size, unsigned seed) {
-  std::mt19937 generator(seed);
-  std::normal_distribution<double> normal;
-  Vector values(static_cast<size_t>(size));
-  for (double& value : values) value = normal(generator);
-  return values;
-}
-
-double dot(const Vector& a, const Vector& b) {
-  double sum = 0;
-  for (size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
-  return sum;
-}
-
-double largestDifference(const Vector& a, const Vector& b) {
-  EXPECT_EQ(a.size(), b.size());
-  double largest = 0;
-  for (size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
-  return largest;
-}
 
 ErrorCode codeOf(const ScaleSystem& system) {
   try {
@@ -45,51 +22,6 @@ ErrorCode codeOf(const ScaleSystem& system) {
   }
   return ErrorCode::ok;
 }
-
-/// Inputs, targets and weights of a projection, and its least-squares matrix written out.
-struct Projection {
-  static constexpr int64_t kRows = 23, kHidden = 5;
-  int64_t inputs;
-  Vector x = randomVector(kRows * inputs, 1);
-  Vector b = randomVector(kRows * kHidden, 2);
-  std::vector<float> weight;
-  Vector gram, cross, inputSums, targetSums;
-
-  explicit Projection(int64_t inputs) : inputs(inputs) {
-    for (double value : randomVector(kHidden * inputs, 3)) weight.push_back(static_cast<float>(value));
-    gram.resize(static_cast<size_t>(inputs * inputs));
-    cross.resize(static_cast<size_t>(inputs * kHidden));
-    inputSums.resize(static_cast<size_t>(inputs));
-    targetSums.resize(kHidden);
-    for (int64_t row = 0; row < kRows; ++row) {
-      for (int64_t i = 0; i < inputs; ++i) {
-        const double value = x[row * inputs + i];
-        inputSums[i] += value;
-        for (int64_t j = 0; j < inputs; ++j) gram[i * inputs + j] += value * x[row * inputs + j];
-        for (int64_t c = 0; c < kHidden; ++c) cross[i * kHidden + c] += value * b[row * kHidden + c];
-      }
-      for (int64_t c = 0; c < kHidden; ++c) targetSums[c] += b[row * kHidden + c];
-    }
-  }
-
-  ProjectionStatistics statistics() const {
-    return {kRows, inputs, kHidden, gram.data(), cross.data(), inputSums.data(), targetSums.data(), weight.data()};
-  }
-
-  /// Columns of A: what each unit adds to the output, and ones.
-  std::vector<Vector> columns(int64_t unitSize, bool ones) const {
-    std::vector<Vector> columns(static_cast<size_t>(inputs / unitSize), Vector(kRows * kHidden, 0.0));
-    for (int64_t i = 0; i < inputs; ++i) {
-      for (int64_t row = 0; row < kRows; ++row) {
-        for (int64_t c = 0; c < kHidden; ++c) {
-          columns[i / unitSize][row * kHidden + c] += x[row * inputs + i] * weight[c * inputs + i];
-        }
-      }
-    }
-    if (ones) columns.emplace_back(kRows * kHidden, 1.0);
-    return columns;
-  }
-};
 
 /// A symmetric matrix of given eigenvalues: eigenvectors are the columns of a product of reflections.
 struct Spectrum {
@@ -161,7 +93,7 @@ TEST(cpuScaleSystem, isTheLeastSquaresProblemWrittenOut) {
             rhs.back() -= matrix.back();
           }
         }
-        const double scale = 1e-12 * static_cast<double>(inputs * Projection::kRows * Projection::kHidden);
+        const double scale = 1e-12 * static_cast<double>(inputs * projection.rows * Projection::kHidden);
         EXPECT_LT(largestDifference(system.matrix, matrix), scale) << inputs << " inputs by " << unitSize;
         EXPECT_LT(largestDifference(system.rhs, rhs), scale * 10) << inputs << " inputs by " << unitSize;
       }

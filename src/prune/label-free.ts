@@ -1,0 +1,63 @@
+import { Random } from '../data/random.js';
+import type { LossKind, PackedBatch } from '../native/addon.js';
+
+/**
+ * Gradients at the logits whose second moment is the Fisher information of the model's own predictions, so that no
+ * labels are needed: one backward pass of these stands for the gradients of every answer, each as often as the model
+ * gives it. A regression's value counts with a gradient of 1 (an error of fixed variance); of a distribution p over
+ * classes, or over a sequence's tokens for each end of a span, the matrix diag(p) - p p' is factored (Tanabe and Sagae
+ * 1992) and its columns are summed under random signs.
+ *
+ * @param logits [sequences, labels], of spans [tokens, 2]
+ * @returns as many as there are logits
+ */
+export function fisherGradients(
+  logits: Float32Array,
+  loss: LossKind,
+  { offsets }: Pick<PackedBatch, 'offsets'>,
+  seed: number,
+): Float32Array {
+  if (loss === 'meanSquared') return new Float32Array(logits.length).fill(1);
+  const random = new Random(seed);
+  const gradients = new Float32Array(logits.length);
+  const sequences = offsets.length - 1;
+  const labels = logits.length / sequences;
+  for (let s = 0; s < sequences; s++) {
+    if (loss === 'crossEntropy') addRoot(logits, gradients, s * labels, labels, 1, random);
+    else {
+      const [first, end] = [offsets[s] as number, offsets[s + 1] as number];
+      for (const column of [0, 1]) addRoot(logits, gradients, 2 * first + column, end - first, 2, random);
+    }
+  }
+  return gradients;
+}
+
+/** Of `count` logits from `first` on, `step` apart. */
+function addRoot(
+  logits: Float32Array,
+  gradients: Float32Array,
+  first: number,
+  count: number,
+  step: number,
+  random: Random,
+): void {
+  const p = softmax(Array.from({ length: count }, (_, i) => logits[first + i * step] as number));
+  // tails[i] = p[i] + p[i + 1] + ...
+  const tails = new Float64Array(count + 1);
+  for (let i = count - 1; i >= 0; i--) tails[i] = (tails[i + 1] as number) + (p[i] as number);
+  let carried = 0;
+  for (let i = 0; i < count; i++) {
+    const [probability, tail, rest] = [p[i] as number, tails[i] as number, tails[i + 1] as number];
+    const sign = random.below(2) === 0 ? -1 : 1;
+    const diagonal = tail > 0 ? Math.sqrt((probability * rest) / tail) : 0;
+    gradients[first + i * step] = sign * diagonal - probability * carried;
+    if (rest > 0 && tail > 0) carried += sign * Math.sqrt(probability / (tail * rest));
+  }
+}
+
+function softmax(logits: readonly number[]): number[] {
+  const largest = Math.max(...logits);
+  const powers = logits.map((logit) => Math.exp(logit - largest));
+  const sum = powers.reduce((total, power) => total + power, 0);
+  return powers.map((power) => power / sum);
+}

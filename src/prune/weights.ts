@@ -1,0 +1,10 @@
+import type { Sublayer, TensorData } from '../native/addon.js';
+
+/** The role of the projection that ends a sub-layer, without .weight or .bias. */
+export const outputProjection = (layer: number, sublayer: Sublayer): string =>
+  `layers.${layer}.${sublayer === 'attention' ? 'attention.output' : 'ffn.out'}`;
+
+/** The values of a tensor of dtype f32. */
+export function floats({ data }: TensorData): Float32Array {
+  return new Float32Array(data.buffer, data.byteOffset, data.byteLength / Float32Array.BYTES_PER_ELEMENT);
+}
