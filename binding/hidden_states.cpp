@@ -7,7 +7,8 @@ Napi::Function HiddenStatesObject::define(Napi::Env env) {
                      {InstanceAccessor("bytes", &HiddenStatesObject::bytes, nullptr),
                       InstanceMethod("advance", &HiddenStatesObject::advance),
                       InstanceMethod("collectInputs", &HiddenStatesObject::collectInputs),
-                      InstanceMethod("collect", &HiddenStatesObject::collect),
+                      InstanceMethod("collectDrift", &HiddenStatesObject::collectDrift),
+       InstanceMethod("collect", &HiddenStatesObject::collect),
                       InstanceMethod("dispose", &HiddenStatesObject::dispose)});
 }
 
@@ -63,27 +64,52 @@ Napi::Value HiddenStatesObject::collectInputs(const Napi::CallbackInfo& info) {
   });
 }
 
+namespace {
+
+/// Starts work on a student's and a teacher's states, both models being read meanwhile.
+template <typename Work>
+Napi::Value startComparing(Napi::Env env, const std::shared_ptr<SharedHiddenStates>& student,
+                           const std::shared_ptr<SharedHiddenStates>& teacher, Work work) {
+  require(student != teacher, "teacher and student must be different states");
+  return AsyncJob<SublayerStatistics>::start(
+      env,
+      [=] {
+        const std::shared_lock<std::shared_mutex> studentModel(student->owner->mutex);
+        std::shared_lock<std::shared_mutex> teacherModel(teacher->owner->mutex, std::defer_lock);
+        if (teacher->owner != student->owner) teacherModel.lock();
+        std::shared_lock<std::shared_mutex> targetsModel;
+        if (teacher->targetsOnly) targetsModel = std::shared_lock(teacher->targetsOnly->mutex);
+        const std::scoped_lock lock(student->mutex, teacher->mutex);
+        return work(*student->states, *teacher->states);
+      },
+      fromStatistics);
+}
+
+}  // namespace
+
+std::shared_ptr<SharedHiddenStates> HiddenStatesObject::states(const Napi::Value& value) {
+  require(value.IsObject(), "teacher must be hidden states");
+  return Unwrap(value.As<Napi::Object>())->states_.get();
+}
+
+Napi::Value HiddenStatesObject::collectDrift(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const auto cancel = CancelTokenObject::token(info[1]);
+    return startComparing(
+        info.Env(), states_.get(), states(info[0]),
+        [=](const HiddenStates& student, HiddenStates& teacher) { return student.collectDrift(teacher, *cancel); });
+  });
+}
+
 Napi::Value HiddenStatesObject::collect(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    require(info[0].IsObject(), "teacher must be hidden states");
-    const std::shared_ptr<SharedHiddenStates> teacher = Unwrap(info[0].As<Napi::Object>())->states_.get();
     const int32_t layer = toInt32(info[1], "layer");
     const Sublayer sublayer = toSublayer(info[2]);
     const auto cancel = CancelTokenObject::token(info[3]);
-    const std::shared_ptr<SharedHiddenStates> student = states_.get();
-    require(student != teacher, "teacher and student must be different states");
-    return AsyncJob<SublayerStatistics>::start(
-        info.Env(),
-        [=] {
-          const std::shared_lock<std::shared_mutex> studentModel(student->owner->mutex);
-          std::shared_lock<std::shared_mutex> teacherModel(teacher->owner->mutex, std::defer_lock);
-          if (teacher->owner != student->owner) teacherModel.lock();
-          std::shared_lock<std::shared_mutex> targetsModel;
-          if (teacher->targetsOnly) targetsModel = std::shared_lock(teacher->targetsOnly->mutex);
-          const std::scoped_lock lock(student->mutex, teacher->mutex);
-          return student->states->collect(*teacher->states, static_cast<size_t>(layer), sublayer, *cancel);
-        },
-        fromStatistics);
+    return startComparing(info.Env(), states_.get(), states(info[0]),
+                          [=](const HiddenStates& student, HiddenStates& teacher) {
+                            return student.collect(teacher, static_cast<size_t>(layer), sublayer, *cancel);
+                          });
   });
 }
 

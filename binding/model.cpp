@@ -194,15 +194,16 @@ Napi::Value ModelObject::embed(const Napi::CallbackInfo& info) {
     const auto batch = std::make_shared<PackedBatch>(toBatch(info[0]));
     std::shared_ptr<SharedModel> targetsOnly;
     if (info[1].IsObject()) targetsOnly = Unwrap(info[1].As<Napi::Object>())->model_.get();
-    const auto cancel = CancelTokenObject::token(info[2]);
+    const bool everyToken = info[2].ToBoolean();
+    const auto cancel = CancelTokenObject::token(info[3]);
     const std::shared_ptr<SharedModel> owner = model_.get();
     return startReading<std::shared_ptr<SharedHiddenStates>>(
         info.Env(), owner, [=](const std::shared_ptr<Model>& model) {
           auto shared = std::make_shared<SharedHiddenStates>();
           shared->owner = owner;
           shared->targetsOnly = targetsOnly;
-          shared->states =
-              std::make_unique<HiddenStates>(model, targetsOnly ? targetsOnly->model : nullptr, *batch, *cancel);
+          shared->states = std::make_unique<HiddenStates>(model, targetsOnly ? targetsOnly->model : nullptr, *batch,
+                                                          everyToken, *cancel);
           return shared;
         });
   });

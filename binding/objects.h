@@ -139,7 +139,9 @@ class HiddenStatesObject : public Napi::ObjectWrap<HiddenStatesObject> {
   Napi::Value bytes(const Napi::CallbackInfo& info);
   Napi::Value advance(const Napi::CallbackInfo& info);
   Napi::Value collectInputs(const Napi::CallbackInfo& info);
+  Napi::Value collectDrift(const Napi::CallbackInfo& info);
   Napi::Value collect(const Napi::CallbackInfo& info);
+  static std::shared_ptr<SharedHiddenStates> states(const Napi::Value& value);
   void dispose(const Napi::CallbackInfo& info) { states_.dispose(info.Env()); }
 
   Handle<SharedHiddenStates> states_;

@@ -35,6 +35,13 @@ Napi::Value fromSystem(Napi::Env env, ScaleSystem& system) {
   return object;
 }
 
+Napi::Value fromFit(Napi::Env env, ProjectionFit& fit) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("weight", toTypedArray(env, std::move(fit.weight)));
+  object.Set("biasShift", toTypedArray(env, std::move(fit.biasShift)));
+  return object;
+}
+
 /// What a JavaScript SublayerStatistics and a weight say, and what keeps their memory.
 struct StatisticsView {
   double rows = 0;
@@ -113,12 +120,23 @@ Napi::Value solveProjectionJob(const Napi::CallbackInfo& info) {
     const int32_t threads = toInt32(info[3], "threads");
     return AsyncJob<ProjectionFit>::start(
         info.Env(), [=] { return solveProjection(view.statistics(), ridge, threads); },
-        [](Napi::Env env, ProjectionFit& fit) {
-          Napi::Object object = Napi::Object::New(env);
-          object.Set("weight", toTypedArray(env, std::move(fit.weight)));
-          object.Set("biasShift", toTypedArray(env, std::move(fit.biasShift)));
-          return object;
-        });
+        fromFit);
+  });
+}
+
+/// composeProjection(weight, map, threads)
+Napi::Value composeProjectionJob(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const Floats weight =
+        toView<Napi::Float32Array, float>(info[0], napi_float32_array, "weight must be a Float32Array");
+    const Napi::Object object = toObject(info[1], "map");
+    const auto map = std::make_shared<ProjectionFit>(
+        ProjectionFit{toFloats(object.Get("weight"), "weight"), toFloats(object.Get("biasShift"), "biasShift")});
+    const auto inputs = static_cast<int64_t>(map->biasShift.size());
+    require(inputs > 0 && weight.size % inputs == 0, "weight and map have different sizes");
+    const int32_t threads = toInt32(info[2], "threads");
+    return AsyncJob<ProjectionFit>::start(
+        info.Env(), [=] { return composeProjection(weight.data, weight.size / inputs, *map, threads); }, fromFit);
   });
 }
 
@@ -142,6 +160,7 @@ void defineSolver(Napi::Env env, Napi::Object exports) {
   exports.Set("solveFiltered", Napi::Function::New(env, solveFilteredJob));
   exports.Set("eliminationOrder", Napi::Function::New(env, eliminationOrderJob));
   exports.Set("solveProjection", Napi::Function::New(env, solveProjectionJob));
+  exports.Set("composeProjection", Napi::Function::New(env, composeProjectionJob));
 }
 
 }  // namespace espalier::binding

@@ -1,7 +1,7 @@
 import type { ModelSpec, PackedBatch } from '../../src/native/addon.js';
 import { Engine } from '../../src/native/engine.js';
 import { Model } from '../../src/native/model.js';
-import { type PruneOutcome, pruneModel } from '../../src/prune/prune.js';
+import { type KwonOutcome, pruneKwon } from '../../src/prune/kwon.js';
 import { drawCalibration } from '../../src/tasks/calibration.js';
 import { findTask } from '../../src/tasks/task.js';
 import { loadTokenizer } from '../../src/tokenizer/tokenizer.js';
@@ -12,7 +12,7 @@ import { glueExamples } from './workloads.js';
 export const SAMPLES = 2048;
 export const KEEP = 0.6;
 
-export interface PruneRun extends Pick<PruneOutcome, 'seconds' | 'macs'> {
+export interface PruneRun extends Pick<KwonOutcome, 'seconds' | 'macs'> {
   batch: PackedBatch;
   dense: ModelSpec;
   teacher: ModelSpec;
@@ -28,8 +28,7 @@ export async function pruneOnMrpc(load: () => Promise<BenchModel>, threads: numb
   const { maxLength } = task;
   const calibration = await drawCalibration(examples, task, tokenizer, { maxLength, samples: SAMPLES, seed: 0 });
   using model = await open(load, threads);
-  const outcome = await pruneModel(model, calibration, {
-    preset: 'kwon',
+  const outcome = await pruneKwon(model, calibration, {
     keep: KEEP,
     loss: task.loss,
     batchSize: 32,
@@ -54,7 +53,7 @@ async function open(load: () => Promise<BenchModel>, threads: number): Promise<M
 }
 
 /** The spec of the units that a mask leaves. */
-function withUnits(spec: ModelSpec, mask: PruneOutcome['masks']['teacher']): ModelSpec {
+function withUnits(spec: ModelSpec, mask: KwonOutcome['masks']['teacher']): ModelSpec {
   let firstHead = 0;
   let firstNeuron = 0;
   const count = (values: Float32Array) => values.reduce((kept, value) => kept + (value === 0 ? 0 : 1), 0);

@@ -53,8 +53,8 @@ class Accumulator {
 }  // namespace
 
 HiddenStates::HiddenStates(std::shared_ptr<const Model> model, std::shared_ptr<const Model> targetsOnly,
-                           const PackedBatch& batch, const CancelToken& cancel)
-    : model_(std::move(model)), targetsOnly_(std::move(targetsOnly)) {
+                           const PackedBatch& batch, bool everyToken, const CancelToken& cancel)
+    : model_(std::move(model)), targetsOnly_(std::move(targetsOnly)), everyToken_(everyToken) {
   require(targetsOnly_ == nullptr || targetsOnly_->spec().layers.size() == model_->spec().layers.size(),
           "the neurons for targets belong to another model");
   checkBatch(batch, model_->spec());
@@ -97,7 +97,7 @@ void HiddenStates::advance(size_t layer, Sublayer sublayer, const std::function<
     const Layer run(*model_, layer, batches_[i], *workspace);
     const Matrix hidden = rows(hidden_, i);
     if (sublayer == Sublayer::attention) {
-      const Queries queries = run.firstTokensOnly() ? run.firstTokens(hidden) : run.allTokens(hidden);
+      const Queries queries = shrinksIn(layer) ? run.firstTokens(hidden) : run.allTokens(hidden);
       const Matrix context = run.attentionContext(queries, hidden);
       onInputs(context);
       run.normalize(sublayer, run.attentionSum(context, queries.input), rows(next, i));
@@ -111,12 +111,20 @@ void HiddenStates::advance(size_t layer, Sublayer sublayer, const std::function<
   ++position_;
 }
 
+SublayerStatistics HiddenStates::collectDrift(const HiddenStates& teacher, const CancelToken& cancel) const {
+  checkTeacher(teacher);
+  Accumulator accumulator(model_->backend(), hidden_.view.cols, hidden_.view.cols);
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    cancel.check();
+    accumulator.add(rows(hidden_, i), teacher.rows(teacher.hidden_, i));
+  }
+  return accumulator.read();
+}
+
 SublayerStatistics HiddenStates::collect(HiddenStates& teacher, size_t layer, Sublayer sublayer,
                                          const CancelToken& cancel) const {
   checkPosition(layer, sublayer);
-  teacher.checkPosition(layer, sublayer);
-  require(tokens_ == teacher.tokens_ && sequences_ == teacher.sequences_, "teacher and student hold different batches");
-  require(&model_->backend() == &teacher.model_->backend(), "teacher and student must share an engine");
+  checkTeacher(teacher);
   Backend& backend = model_->backend();
   const bool attention = sublayer == Sublayer::attention;
   const LayerWeights& weights = model_->layerWeights(layer);
@@ -157,7 +165,7 @@ SublayerStatistics HiddenStates::collect(HiddenStates& teacher, size_t layer, Su
 }
 
 Tensor HiddenStates::successor(size_t layer, Sublayer sublayer) const {
-  if (!model_->spec().firstTokensOnly(layer) || sublayer == Sublayer::ffn) return hidden_;
+  if (!shrinksIn(layer) || sublayer == Sublayer::ffn) return hidden_;
   return model_->backend().tensor(sequences_, hidden_.view.cols);
 }
 
@@ -170,6 +178,13 @@ Matrix HiddenStates::rows(const Tensor& states, size_t part) const {
 void HiddenStates::checkPosition(size_t layer, Sublayer sublayer) const {
   require(layer < model_->spec().layers.size(), "there is no such layer");
   require(position_ == 2 * layer + (sublayer == Sublayer::ffn ? 1 : 0), "hidden states stand at another sub-layer");
+}
+
+void HiddenStates::checkTeacher(const HiddenStates& teacher) const {
+  require(teacher.position_ == position_, "teacher and student stand at different sub-layers");
+  require(tokens_ == teacher.tokens_ && sequences_ == teacher.sequences_ && everyToken_ == teacher.everyToken_,
+          "teacher and student hold different batches");
+  require(&model_->backend() == &teacher.model_->backend(), "teacher and student must share an engine");
 }
 
 }  // namespace espalier

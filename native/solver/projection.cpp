@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <vector>
 
 #include "core/error.h"
@@ -46,6 +47,31 @@ ProjectionFit solveProjection(const ProjectionStatistics& statistics, double rid
     }
   });
   return fit;
+}
+
+ProjectionFit composeProjection(const float* weight, int64_t outputs, const ProjectionFit& map, int threads) {
+  const auto inputs = static_cast<int64_t>(map.biasShift.size());
+  require(static_cast<int64_t>(map.weight.size()) == inputs * inputs, "an affine map must be square");
+  DenseMatrix transposed(inputs, inputs);
+  for (int64_t i = 0; i < inputs; ++i) {
+    for (int64_t j = 0; j < inputs; ++j) transposed.view.row<double>(j)[i] = map.weight[i * inputs + j];
+  }
+  ProjectionFit composed;
+  composed.weight.resize(static_cast<size_t>(outputs * inputs));
+  composed.biasShift.resize(static_cast<size_t>(outputs));
+  parallelFor(threads, (outputs + kOutputTile - 1) / kOutputTile, [&](int64_t tile) {
+    const int64_t first = tile * kOutputTile;
+    DenseMatrix rows(std::min(kOutputTile, outputs - first), inputs), products(rows.view.rows, inputs);
+    std::copy_n(weight + first * inputs, rows.values.size(), rows.values.data());
+    denseKernels().addProduct(1, rows.view, transposed.view, products.view);
+    std::copy(products.values.begin(), products.values.end(), composed.weight.begin() + first * inputs);
+    for (int64_t o = 0; o < rows.view.rows; ++o) {
+      double shift = 0;
+      for (int64_t i = 0; i < inputs; ++i) shift += rows.view.row<double>(o)[i] * map.biasShift[static_cast<size_t>(i)];
+      composed.biasShift[static_cast<size_t>(first + o)] = static_cast<float>(shift);
+    }
+  });
+  return composed;
 }
 
 }  // namespace espalier

@@ -59,4 +59,8 @@ struct ProjectionFit {
 /// ridge * mean(diagonal of the centred Gram matrix) * |weight - present weight|^2. Throws notPositiveDefinite.
 ProjectionFit solveProjection(const ProjectionStatistics& statistics, double ridge, int threads);
 
+/// The projection of an affine map's output as one of its input: weight [outputs, inputs] times map.weight [inputs,
+/// inputs], and weight times map.biasShift.
+ProjectionFit composeProjection(const float* weight, int64_t outputs, const ProjectionFit& map, int threads);
+
 }  // namespace espalier

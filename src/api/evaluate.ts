@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { checkOutputFile, writeOutputFile } from '../checkpoint/output-file.js';
-import { type Example, type Label, labelsOf, readExamples } from '../data/examples.js';
+import { type Example, type Label, labelsOf, type ReadOptions, readExamples } from '../data/examples.js';
 import type { DataFormat } from '../data/rows.js';
 import { throwIfAborted } from '../native/cancel.js';
 import { longestInput } from '../native/longest-input.js';
@@ -76,9 +76,9 @@ export async function evaluate(model: LoadedModel, options: EvaluateOptions): Pr
 export async function examplesFrom(
   source: string | readonly Example[],
   task: Task,
-  { columns, format, signal }: Pick<DataOptions & WorkOptions, 'columns' | 'format' | 'signal'>,
+  { columns, format, labels, signal }: Pick<DataOptions & WorkOptions & ReadOptions, 'columns' | keyof ReadOptions>,
 ): Promise<readonly Example[]> {
-  return typeof source === 'string' ? readExamples(source, task, columns, { format, signal }) : source;
+  return typeof source === 'string' ? readExamples(source, task, columns, { format, labels, signal }) : source;
 }
 
 /** The longest input that both the task and the model's positions allow. */

@@ -3,10 +3,10 @@ import type { Example } from '../data/examples.js';
 import type { DType } from '../native/addon.js';
 import { EspalierError } from '../native/errors.js';
 import { Model } from '../native/model.js';
-import { type PruneOutcome, pruneModel } from '../prune/prune.js';
+import { type Preset, type PruneOutcome, pruneModel, type Samples } from '../prune/prune.js';
 import { parameterCount } from '../report/model-report.js';
 import type { Metrics, PruneReport } from '../report/prune-report.js';
-import { drawCalibration } from '../tasks/calibration.js';
+import { drawCalibration, drawUnlabelled } from '../tasks/calibration.js';
 import { resolveTask, type Task } from '../tasks/task.js';
 import { version } from '../version.js';
 import { type DataOptions, EvaluationBatches, examplesFrom, lengthLimit, type WorkOptions } from './evaluate.js';
@@ -14,16 +14,17 @@ import { LoadedModel } from './model.js';
 import { storedWeights } from './stored-weights.js';
 
 export interface PruneOptions extends DataOptions, WorkOptions {
-  /** Labelled file or examples to calibrate on: some of what the model was trained on. */
+  /** File or examples to calibrate on: some of what the model was trained on. The preset kwon needs labels. */
   train: string | readonly Example[];
   /** Labelled file or examples to compare the dense and the pruned model on. */
   eval?: string | readonly Example[] | undefined;
   /** The part of the layers' multiply-accumulates to keep, above 0 and at most 1. */
   keep: number;
-  preset?: 'kwon' | undefined;
-  /** Calibration samples, drawn with replacement; 2,048 by default. */
+  /** `espalier` by default. */
+  preset?: Preset | undefined;
+  /** Calibration samples; 2,048 by default. */
   samples?: number | undefined;
-  /** Samples of a mini-batch of the method's gradients; by default the task's, 32 or SQuAD's 12. */
+  /** Samples of a mini-batch of the preset kwon's gradients; by default the task's, 32 or SQuAD's 12. */
   batch?: number | undefined;
   /** Of the draw; 0 by default. */
   seed?: number | undefined;
@@ -76,21 +77,19 @@ export class PruneResult {
 
 /**
  * Removes the heads and neurons that matter least to the task until `keep` of the multiply-accumulates are left, without
- * training (Kwon et al. 2022, arXiv 2204.09656). The given model is not changed.
+ * training: by this package's own method, or by Kwon et al. 2022 (arXiv 2204.09656). The given model is not changed.
  *
  * @throws EspalierError ERR_OPTION, ERR_TASK, ERR_DATA, ERR_NON_FINITE, ERR_OUT_OF_MEMORY, ERR_CANCELLED
  */
 export async function prune(model: LoadedModel, options: PruneOptions): Promise<PruneResult> {
   const start = performance.now();
-  const { keep, preset = 'kwon', samples = 2048, seed = 0, signal, onProgress } = options;
+  const { keep, preset = 'espalier', seed = 0, signal, onProgress } = options;
   if (options.stages && options.eval === undefined) {
     throw new EspalierError('ERR_OPTION', '--stages has nothing to evaluate on (give --eval too)');
   }
   const task = resolveTask(model.checkpoint, options.task);
   const comparison = await Comparison.prepare(model, task, options);
-  const train = await examplesFrom(options.train, task, options);
-  const maxLength = lengthLimit(model, task, options.maxLength);
-  const calibration = await drawCalibration(train, task, model.tokenizer, { maxLength, samples, seed, signal });
+  const calibration = await samplesFor(preset, model, task, options);
   const dense = await comparison?.metricsOf(model.native, 'evaluate dense');
   const stages: Record<string, Metrics> = {};
   const outcome = await pruneModel(model.native, calibration, {
@@ -98,6 +97,7 @@ export async function prune(model: LoadedModel, options: PruneOptions): Promise<
     keep,
     loss: task.loss,
     batchSize: options.batch ?? task.miniBatch,
+    seed,
     sequenceLength: task.averageLength ?? calibration.batch.ids.length / (calibration.batch.offsets.length - 1),
     signal,
     onProgress,
@@ -135,6 +135,18 @@ export async function prune(model: LoadedModel, options: PruneOptions): Promise<
     },
   };
   return new PruneResult(smaller, report);
+}
+
+/** What the preset is calibrated on: labels are read for kwon only. */
+async function samplesFor(preset: Preset, model: LoadedModel, task: Task, options: PruneOptions): Promise<Samples> {
+  const { samples = 2048, seed = 0, signal } = options;
+  const maxLength = lengthLimit(model, task, options.maxLength);
+  const labels = preset === 'kwon';
+  const train = await examplesFrom(options.train, task, { ...options, labels });
+  const draw = { maxLength, samples, seed, signal };
+  return labels
+    ? drawCalibration(train, task, model.tokenizer, draw)
+    : { batch: await drawUnlabelled(train, task, model.tokenizer, draw) };
 }
 
 /** Evaluates the models of one run on the same examples. */

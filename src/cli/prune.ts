@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { checkOutput } from '../checkpoint/output-directory.js';
 import { type DType, exportDense, loadModel, type Metrics, type PruneReport, prune } from '../index.js';
 import { EspalierError } from '../native/errors.js';
+import { type Preset, presets } from '../prune/prune.js';
 import {
   addDataOptions,
   addDeviceOptions,
@@ -22,7 +23,7 @@ interface PruneFlags extends DataFlags, DeviceFlags {
   train: string;
   eval?: string;
   keep: number;
-  preset: 'kwon';
+  preset: Preset;
   samples: number;
   batch?: number;
   seed: number;
@@ -38,13 +39,13 @@ export function addPrune(program: Command, signal: AbortSignal): void {
     .command('prune')
     .description('remove heads and neurons of a fine-tuned checkpoint and write the smaller one')
     .argument('<checkpoint>', 'model directory')
-    .requiredOption('--train <file>', 'labelled file to calibrate on, or - for standard input')
+    .requiredOption('--train <file>', 'file to calibrate on, or - for standard input; kwon needs its labels')
     .option('--eval <file>', 'labelled file to compare the dense and the pruned model on')
     .addOption(ratioOption('--keep <ratio>', 'part of the multiply-accumulates to keep').makeOptionMandatory())
     .addOption(choiceOption('--constraint <kind>', 'what --keep limits', ['macs']).default('macs'))
-    .addOption(choiceOption('--preset <name>', 'method', ['kwon']).default('kwon'))
-    .addOption(integerOption('--samples <n>', 'calibration samples, drawn with replacement', 1).default(2048))
-    .addOption(integerOption('--batch <n>', "mini-batch of the method's gradients (default: the task's, 32 or 12)", 1))
+    .addOption(choiceOption('--preset <name>', 'method', presets).default('espalier'))
+    .addOption(integerOption('--samples <n>', 'calibration samples', 1).default(2048))
+    .addOption(integerOption('--batch <n>', "mini-batch of kwon's gradients (default: the task's, 32 or 12)", 1))
     .addOption(integerOption('--seed <n>', 'seed of the sampling', 0).default(0))
     .option('--stages', 'evaluate after every step of the method (needs --eval)')
     .addOption(

@@ -27,7 +27,7 @@ export interface GoldAnswer {
 /** How a file is read beside the task's own way. */
 export interface ReadOptions extends Pick<RowOptions, 'format' | 'signal'> {
   /** Without labels the file's are not looked at and need not be there. */
-  labels?: boolean;
+  labels?: boolean | undefined;
 }
 
 /**

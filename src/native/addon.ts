@@ -159,7 +159,12 @@ export interface NativeModel {
   scaleUnits(layer: number, sublayer: Sublayer, scales: Float64Array): Promise<void>;
   replace(weights: Record<string, Float32Array>): Promise<void>;
   weight(role: string, dtype: DType): Promise<TensorData>;
-  embed(batch: PackedBatch, targetsOnly: NativeModel | null, cancel: NativeCancelToken): Promise<NativeHiddenStates>;
+  embed(
+    batch: PackedBatch,
+    targetsOnly: NativeModel | null,
+    everyToken: boolean,
+    cancel: NativeCancelToken,
+  ): Promise<NativeHiddenStates>;
   dispose(): void;
 }
 
@@ -172,6 +177,7 @@ export interface NativeHiddenStates {
   readonly bytes: number;
   advance(layer: number, sublayer: Sublayer, cancel: NativeCancelToken): Promise<void>;
   collectInputs(layer: number, sublayer: Sublayer, cancel: NativeCancelToken): Promise<SublayerStatistics>;
+  collectDrift(teacher: NativeHiddenStates, cancel: NativeCancelToken): Promise<SublayerStatistics>;
   collect(
     teacher: NativeHiddenStates,
     layer: number,
@@ -222,4 +228,5 @@ export interface Addon {
     ridge: number,
     threads: number,
   ): Promise<ProjectionFit>;
+  composeProjection(weight: Float32Array, map: ProjectionFit, threads: number): Promise<ProjectionFit>;
 }

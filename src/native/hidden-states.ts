@@ -19,6 +19,11 @@ export class HiddenStates {
     return callCancellable(options.signal, (cancel) => this.native.collectInputs(layer, sublayer, cancel));
   }
 
+  /** Statistics of these states as inputs and the teacher's as targets; neither advances. */
+  collectDrift(teacher: HiddenStates, options: CallOptions = {}): Promise<SublayerStatistics> {
+    return callCancellable(options.signal, (cancel) => this.native.collectDrift(teacher.native, cancel));
+  }
+
   /**
    * Least-squares statistics of a sub-layer, these states being the student's. The teacher's states advance past the
    * sub-layer; the student's wait until its weights are changed. Both must stand before the same sub-layer.

@@ -35,6 +35,8 @@ export interface EmbedOptions extends CallOptions {
    * add; the states themselves do not.
    */
   targetsOnly?: Model | undefined;
+  /** Keep all tokens in the last layer, even where the model's head reads first tokens only. */
+  everyToken?: boolean | undefined;
 }
 
 /** Weights loaded on one engine. Calls may run at the same time, except scaleUnits() and replace(). */
@@ -128,9 +130,10 @@ export class Model {
 
   /** Hidden states after the embeddings, to be taken through the layers one sub-layer at a time. */
   async embed(batch: PackedBatch, options: EmbedOptions = {}): Promise<HiddenStates> {
+    const { everyToken = false, signal } = options;
     const targetsOnly = options.targetsOnly?.native ?? null;
     return new HiddenStates(
-      await callCancellable(options.signal, (cancel) => this.native.embed(batch, targetsOnly, cancel)),
+      await callCancellable(signal, (cancel) => this.native.embed(batch, targetsOnly, everyToken, cancel)),
     );
   }
 

@@ -64,3 +64,12 @@ export function solveProjection(
 ): Promise<ProjectionFit> {
   return callAsync(() => addon().solveProjection(statistics, weight, ridge, threads));
 }
+
+/**
+ * The projection of an affine map's output as one of its input.
+ *
+ * @param weight [outputs, inputs] what is applied to map.weight x + map.biasShift
+ */
+export function composeProjection(weight: Float32Array, map: ProjectionFit, threads: number): Promise<ProjectionFit> {
+  return callAsync(() => addon().composeProjection(weight, map, threads));
+}

@@ -3,47 +3,55 @@ import type { CallOptions } from '../native/call.js';
 import type { GradientMoments } from '../native/gradient-moments.js';
 import type { Model } from '../native/model.js';
 import { eliminationOrder } from '../native/solver.js';
-import { floats } from './weights.js';
+import { floats, outputProjection } from './weights.js';
 
+/** In which order a sub-layer loses its units, and what that costs. */
 export interface ErrorCurve extends Elimination {
   layer: number;
   sublayer: Sublayer;
 }
 
 export interface CurveOptions extends CallOptions {
-  ridge: number;
   onSublayers?: ((done: number, total: number) => void) | undefined;
 }
 
-/** In which order each sub-layer loses its units, and what that costs. */
+/** Of the Gram matrices, as a part of the mean of the inputs' variances. */
+const ridge = 1e-3;
+
+/**
+ * The error curve of every sub-layer of the dense model, attention then FFN of each layer: the loss it adds, to second
+ * order, once its first 1, 2, ... units are gone and its output projection is solved anew. Errors of different
+ * sub-layers compare, because the second moment of the loss gradient at the output weighs them.
+ *
+ * @param moments filled on the same batch
+ */
 export async function errorCurves(
   model: Model,
   batch: PackedBatch,
   moments: GradientMoments,
-  { ridge, signal, onSublayers }: CurveOptions,
+  { signal, onSublayers }: CurveOptions = {},
 ): Promise<ErrorCurve[]> {
+  const { headSize, layers } = model.spec;
   using states = await model.embed(batch, { signal });
-  const { threads } = model.engine;
   const curves: ErrorCurve[] = [];
-  for (const [layer, { heads, neurons }] of model.spec.layers.entries()) {
-    for (const [sublayer, units] of [['attention', heads] as const, ['ffn', neurons] as const]) {
+  for (const [layer, { heads, neurons }] of layers.entries()) {
+    for (const [sublayer, units, unitSize] of [['attention', heads, headSize] as const, ['ffn', neurons, 1] as const]) {
       const statistics = await states.collectInputs(layer, sublayer, { signal });
-      const attention = sublayer === 'attention';
-      const role = `layers.${layer}.${attention ? 'attention.output' : 'ffn.out'}.weight`;
-      const moment = (await moments.read(layer, sublayer)).map((value) => value / statistics.rows);
+      const sum = await moments.read(layer, sublayer);
+      const weight = floats(await model.weight(`${outputProjection(layer, sublayer)}.weight`, 'f32'));
       const elimination =
         units === 0
           ? { order: new Int32Array(), errors: new Float64Array() }
           : await eliminationOrder(
               statistics,
-              floats(await model.weight(role, 'f32')),
-              moment,
-              attention ? model.spec.headSize : 1,
+              weight,
+              sum.map((value) => value / statistics.rows),
+              unitSize,
               ridge,
-              threads,
+              model.engine.threads,
             );
       curves.push({ layer, sublayer, ...elimination });
-      onSublayers?.(curves.length, 2 * model.spec.layers.length);
+      onSublayers?.(curves.length, 2 * layers.length);
     }
   }
   return curves;

@@ -3,6 +3,7 @@ import type { CallOptions } from '../native/call.js';
 import { EspalierError } from '../native/errors.js';
 import type { Model } from '../native/model.js';
 import { compact } from './compact.js';
+import { sequences } from './sequences.js';
 import { countUnits, fullMask, type UnitValues } from './units.js';
 
 /** Samples with their labels, as the loss takes them. */
@@ -72,16 +73,6 @@ export async function miniBatchGradients(
  */
 export function fisherDiagonal({ batches, heads, neurons }: MiniBatchGradients): UnitValues {
   return { heads: sumOfSquares(heads, batches), neurons: sumOfSquares(neurons, batches) };
-}
-
-/** Sequences from .. to - 1 of a batch. */
-function sequences({ ids, tokenTypes, offsets }: PackedBatch, from: number, to: number): PackedBatch {
-  const [start, end] = [offsets[from] as number, offsets[to] as number];
-  return {
-    ids: ids.slice(start, end),
-    tokenTypes: tokenTypes.slice(start, end),
-    offsets: offsets.slice(from, to + 1).map((offset) => offset - start),
-  };
 }
 
 /** Writes sums over mini-batches of the given sizes as means, from row `first` of `means` on. */

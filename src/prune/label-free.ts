@@ -1,5 +1,47 @@
 import { Random } from '../data/random.js';
 import type { LossKind, PackedBatch } from '../native/addon.js';
+import type { CallOptions } from '../native/call.js';
+import type { GradientMoments } from '../native/gradient-moments.js';
+import type { Model } from '../native/model.js';
+import { compact } from './compact.js';
+import { sequences } from './sequences.js';
+import { fullMask } from './units.js';
+
+export interface MomentOptions extends CallOptions {
+  loss: LossKind;
+  /** Of the random signs. */
+  seed: number;
+  onSamples?: ((done: number, total: number) => void) | undefined;
+}
+
+/** Sequences of one native call: enough work to fill the machine, short enough to report progress. */
+const sequencesPerCall = 128;
+
+/**
+ * What an error at each sub-layer's output costs: the second moment of the loss gradient there, the labels being the
+ * model's own predictions. The packings that the backward needs are held only meanwhile.
+ *
+ * @throws EspalierError ERR_NON_FINITE, ERR_CANCELLED
+ */
+export async function outputMoments(
+  model: Model,
+  batch: PackedBatch,
+  { loss, seed, signal, onSamples }: MomentOptions,
+): Promise<GradientMoments> {
+  using differentiable = await compact(model, fullMask(model.spec.layers), 'gradients');
+  const moments = await differentiable.gradientMoments();
+  const random = new Random(seed);
+  const samples = batch.offsets.length - 1;
+  for (let first = 0; first < samples; first += sequencesPerCall) {
+    const part = sequences(batch, first, Math.min(first + sequencesPerCall, samples));
+    const logits = await differentiable.forward(part, { signal });
+    const groups = new Int32Array(part.offsets.length - 1);
+    const gradients = fisherGradients(logits, loss, part, random);
+    await differentiable.maskGradients(part, gradients, 'given', groups, { moments, signal });
+    onSamples?.(Math.min(first + sequencesPerCall, samples), samples);
+  }
+  return moments;
+}
 
 /**
  * Gradients at the logits whose second moment is the Fisher information of the model's own predictions, so that no
@@ -15,10 +57,9 @@ export function fisherGradients(
   logits: Float32Array,
   loss: LossKind,
   { offsets }: Pick<PackedBatch, 'offsets'>,
-  seed: number,
+  random: Random,
 ): Float32Array {
   if (loss === 'meanSquared') return new Float32Array(logits.length).fill(1);
-  const random = new Random(seed);
   const gradients = new Float32Array(logits.length);
   const sequences = offsets.length - 1;
   const labels = logits.length / sequences;

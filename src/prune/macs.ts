@@ -32,3 +32,19 @@ export const macsOf = (macs: UnitMacs, heads: number, neurons: number): number =
 export function modelMacs(spec: Pick<ModelSpec, 'hiddenSize' | 'headSize' | 'layers'>, sequenceLength: number): number {
   return macsOf(unitMacs(spec, sequenceLength), countUnits(spec.layers, 'heads'), countUnits(spec.layers, 'neurons'));
 }
+
+/** Multiply-accumulates of a sequence of average length before and after, and the part that is left. */
+export interface MacsKept {
+  before: number;
+  after: number;
+  kept: number;
+}
+
+export function macsKept(
+  before: Parameters<typeof modelMacs>[0],
+  after: Parameters<typeof modelMacs>[0],
+  sequenceLength: number,
+): MacsKept {
+  const [all, left] = [modelMacs(before, sequenceLength), modelMacs(after, sequenceLength)];
+  return { before: all, after: left, kept: all === 0 ? 1 : left / all };
+}

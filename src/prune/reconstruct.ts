@@ -1,54 +1,96 @@
-import type { PackedBatch, Sublayer } from '../native/addon.js';
+import type { PackedBatch, ProjectionFit, Sublayer } from '../native/addon.js';
 import type { CallOptions } from '../native/call.js';
 import type { HiddenStates } from '../native/hidden-states.js';
 import type { Model } from '../native/model.js';
-import { solveProjection } from '../native/solver.js';
-import { floats, outputProjection } from './weights.js';
+import { composeProjection, solveProjection } from '../native/solver.js';
+import { floats, inputProjections, outputProjection } from './weights.js';
 
 export interface ReconstructOptions extends CallOptions {
-  ridge: number;
   onSublayers?: ((done: number, total: number) => void) | undefined;
 }
 
-/** Solves every output projection of the student anew. */
+/** Of every least-squares system, as a part of the mean of its inputs' variances. */
+const ridge = 3e-2;
+
+/**
+ * Makes up for removed units, sub-layer by sub-layer on what the earlier ones, made up for already, hand it:
+ * first its input projections are solved anew, so that from the displaced inputs they compute what the dense model's
+ * compute from theirs, then its output projection with its bias, so that the sum before the LayerNorm comes close to the
+ * dense model's. A sub-layer that has lost every unit becomes a bias.
+ *
+ * Kwon et al. 2022 (section 4.3) fit one scale a unit to a pruned teacher instead.
+ */
 export async function reconstruct(
   student: Model,
   dense: Model,
   batch: PackedBatch,
-  { ridge, signal, onSublayers }: ReconstructOptions,
+  { signal, onSublayers }: ReconstructOptions = {},
 ): Promise<void> {
-  using guide = await dense.embed(batch, { signal });
-  using states = await student.embed(batch, { signal });
+  using guide = await dense.embed(batch, { everyToken: true, signal });
+  using states = await student.embed(batch, { everyToken: true, signal });
   const total = 2 * student.spec.layers.length;
   let done = 0;
-  for (const layer of student.spec.layers.keys()) {
-    for (const sublayer of ['attention', 'ffn'] as const) {
-      await solveSublayer(student, states, guide, layer, sublayer, ridge, signal);
+  for (const [layer, { heads, neurons }] of student.spec.layers.entries()) {
+    for (const [sublayer, units] of [['attention', heads] as const, ['ffn', neurons] as const]) {
+      if (units > 0 && (layer > 0 || sublayer === 'ffn'))
+        await solveInputs(student, states, guide, layer, sublayer, signal);
+      await solveOutput(student, states, guide, layer, sublayer, signal);
       await states.advance(layer, sublayer, { signal });
-      onSublayers?.(++done, total);
+      done++;
+      onSublayers?.(done, total);
     }
   }
 }
 
-async function solveSublayer(
+/**
+ * The best affine guess of the dense model's hidden states from the student's, composed with each input projection. That
+ * is the least-squares solution for the projections themselves.
+ */
+async function solveInputs(
   student: Model,
   states: HiddenStates,
   guide: HiddenStates,
   layer: number,
   sublayer: Sublayer,
-  ridge: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { threads } = student.engine;
+  const drift = await states.collectDrift(guide, { signal });
+  const guess = await solveProjection(drift, identity(student.spec.hiddenSize), ridge, threads);
+  for (const role of inputProjections(layer, sublayer)) {
+    const weight = floats(await student.weight(`${role}.weight`, 'f32'));
+    await replaceProjection(student, role, await composeProjection(weight, guess, threads));
+  }
+}
+
+async function solveOutput(
+  student: Model,
+  states: HiddenStates,
+  guide: HiddenStates,
+  layer: number,
+  sublayer: Sublayer,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const role = outputProjection(layer, sublayer);
   const statistics = await states.collect(guide, layer, sublayer, { signal });
   const weight = floats(await student.weight(`${role}.weight`, 'f32'));
-  const bias = floats(await student.weight(`${role}.bias`, 'f32'));
   const fit =
     weight.length === 0
       ? { weight, biasShift: Float32Array.from(statistics.targetSums, (sum) => sum / statistics.rows) }
       : await solveProjection(statistics, weight, ridge, student.engine.threads);
+  await replaceProjection(student, role, fit);
+}
+
+async function replaceProjection(student: Model, role: string, { weight, biasShift }: ProjectionFit): Promise<void> {
+  const bias = floats(await student.weight(`${role}.bias`, 'f32'));
   await student.replace({
-    [`${role}.weight`]: fit.weight,
-    [`${role}.bias`]: bias.map((value, i) => value + (fit.biasShift[i] as number)),
+    [`${role}.weight`]: weight,
+    [`${role}.bias`]: bias.map((value, i) => value + (biasShift[i] as number)),
   });
+}
+
+function identity(size: number): Float32Array {
+  const matrix = new Float32Array(size * size);
+  for (let i = 0; i < size; i++) matrix[i * size + i] = 1;
+  return matrix;
 }

@@ -1,4 +1,4 @@
-import type { Mask, PackedBatch, ScaleSystem, Sublayer, TensorData } from '../native/addon.js';
+import type { Mask, PackedBatch, ScaleSystem, Sublayer } from '../native/addon.js';
 import type { CallOptions } from '../native/call.js';
 import { EspalierError } from '../native/errors.js';
 import type { HiddenStates } from '../native/hidden-states.js';
@@ -6,6 +6,7 @@ import type { Model } from '../native/model.js';
 import { scaleSystem, solveFiltered } from '../native/solver.js';
 import { compact, droppedNeurons } from './compact.js';
 import { squaredDistance } from './residual.js';
+import { floats, outputProjection } from './weights.js';
 
 /** Scales outside [-maxScale, maxScale] are not trusted, as in the public code. */
 const maxScale = 10;
@@ -94,9 +95,7 @@ export async function sublayerSystem(
   const attention = sublayer === 'attention';
   const unitSize = attention ? student.spec.headSize : 1;
   const statistics = await states.collect(guide, layer, sublayer, { signal });
-  const weight = floats(
-    await student.weight(`layers.${layer}.${attention ? 'attention.output' : 'ffn.out'}.weight`, 'f32'),
-  );
+  const weight = floats(await student.weight(`${outputProjection(layer, sublayer)}.weight`, 'f32'));
   const system = await scaleSystem(statistics, weight, unitSize, attention, student.engine.threads);
   return { system, targetSquares: statistics.targetSquares };
 }
@@ -118,8 +117,4 @@ async function fitScales(
     if (error.code === 'ERR_NOT_POSITIVE_DEFINITE') return { problem: 'its units are too alike to be told apart' };
     throw error;
   }
-}
-
-function floats({ data }: TensorData): Float32Array {
-  return new Float32Array(data.buffer, data.byteOffset, data.byteLength / Float32Array.BYTES_PER_ELEMENT);
 }

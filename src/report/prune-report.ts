@@ -1,4 +1,5 @@
 import type { LayerShape } from '../native/addon.js';
+import type { Preset } from '../prune/prune.js';
 
 /** Fractions by the task's official metric names. */
 export type Metrics = Record<string, number>;
@@ -8,7 +9,7 @@ export interface PruneReport {
   command: 'prune';
   version: string;
   task: string;
-  preset: 'kwon';
+  preset: Preset;
   seed: number;
   device: string;
   threads: number;
@@ -29,12 +30,10 @@ export interface PruneReport {
   warnings?: string[];
 }
 
+/** `espalier` has the steps gradients, curves, allocate and reconstruct; `kwon` gradients, search, rearrange and tune. */
 export interface PruneSeconds {
   load: number;
-  gradients: number;
-  search: number;
-  rearrange: number;
-  tune: number;
+  [step: string]: number;
   write: number;
   evaluate: number;
   total: number;

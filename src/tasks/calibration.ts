@@ -1,7 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Example, type Label, labelsOf } from '../data/examples.js';
 import { packSequences } from '../data/pack.js';
-import { sampleIndices } from '../data/sample.js';
+import { sampleIndices, weightedIndices } from '../data/sample.js';
+import type { PackedBatch } from '../native/addon.js';
 import { throwIfAborted } from '../native/cancel.js';
 import type { Calibration } from '../prune/fisher.js';
 import type { Encoding, Tokenizer } from '../tokenizer/tokenizer.js';
@@ -30,22 +31,70 @@ export async function drawCalibration(
   { maxLength, samples, seed, signal }: DrawOptions,
 ): Promise<Calibration> {
   const labels = labelsOf(examples, task);
-  // The example and the place in it of every sequence, which is made when it is drawn.
-  const places: [example: number, sequence: number][] = [];
+  const places = await sequencePlaces(examples, task, tokenizer, { maxLength, signal });
+  const drawn = Array.from(sampleIndices(places.length, samples, seed), (index) => {
+    const place = places[index] as SequencePlace;
+    return { encoding: encode(examples, place, task, tokenizer, maxLength), label: labels[place.example] as Label };
+  });
+  return calibrationOf(drawn, task);
+}
+
+/**
+ * Draws sequences of examples without replacement, long ones more often: what least squares learns from is tokens. All
+ * of them where there are no more than asked for. Throws ERR_DATA, ERR_CANCELLED.
+ */
+export async function drawUnlabelled(
+  examples: readonly Example[],
+  task: Task,
+  tokenizer: Tokenizer,
+  { maxLength, samples, seed, signal }: DrawOptions,
+): Promise<PackedBatch> {
+  const places = await sequencePlaces(examples, task, tokenizer, { maxLength, signal });
+  const drawn = weightedIndices(
+    places.map(({ characters }) => characters),
+    samples,
+    seed,
+  );
+  return packSequences(
+    Array.from(drawn, (index) => encode(examples, places[index] as SequencePlace, task, tokenizer, maxLength)),
+  );
+}
+
+/** Which sequence of which example; it is made when it is drawn. */
+interface SequencePlace {
+  example: number;
+  sequence: number;
+  /** Its share of the example's text. */
+  characters: number;
+}
+
+async function sequencePlaces(
+  examples: readonly Example[],
+  task: Task,
+  tokenizer: Tokenizer,
+  { maxLength, signal }: Pick<DrawOptions, 'maxLength' | 'signal'>,
+): Promise<SequencePlace[]> {
+  const places: SequencePlace[] = [];
   for (const [index, example] of examples.entries()) {
     const count = task.countSequences(example, tokenizer, maxLength);
-    for (let sequence = 0; sequence < count; sequence++) places.push([index, sequence]);
+    const characters = (example.text.length + (example.pair?.length ?? 0)) / count;
+    for (let sequence = 0; sequence < count; sequence++) places.push({ example: index, sequence, characters });
     if (index % examplesInOneTurn === 0) {
       throwIfAborted(signal);
       await nextTurn();
     }
   }
-  const drawn = Array.from(sampleIndices(places.length, samples, seed), (place) => {
-    const [index, sequence] = places[place] as [number, number];
-    const encoding = task.encode(examples[index] as Example, tokenizer, maxLength)[sequence] as Encoding;
-    return { encoding, label: labels[index] as Label };
-  });
-  return calibrationOf(drawn, task);
+  return places;
+}
+
+function encode(
+  examples: readonly Example[],
+  { example, sequence }: SequencePlace,
+  task: Task,
+  tokenizer: Tokenizer,
+  maxLength: number,
+): Encoding {
+  return task.encode(examples[example] as Example, tokenizer, maxLength)[sequence] as Encoding;
 }
 
 /** Sequences packed, with what the task's loss compares them with. */

@@ -27,7 +27,7 @@ t.test('the README in code: load, prune, save, load, evaluate', async (t) => {
   t.strictSame(fromMemory.metrics, result.report.pruned);
   t.strictSame(fromDisk.metrics, result.report.pruned);
 
-  for (const stage of ['evaluate dense', 'gradients', 'rearrange', 'tune', 'evaluate pruned']) {
+  for (const stage of ['evaluate dense', 'gradients', 'curves', 'reconstruct', 'evaluate pruned']) {
     const last = events.findLast((event) => event.stage === stage);
     t.ok(last && last.done === last.total, `progress of ${stage} reaches its end`);
   }

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { Random } from '../../src/data/random.js';
-import { sampleIndices } from '../../src/data/sample.js';
+import { sampleIndices, weightedIndices } from '../../src/data/sample.js';
 
 t.test('the generator gives the sequence of its definition', async (t) => {
   // From a separate implementation of the published definitions.
@@ -47,9 +47,30 @@ t.test('samples are drawn with replacement', async (t) => {
   t.ok(new Set(sampleIndices(3668, 2048, 0)).size < 2048);
 });
 
+t.test('weighted samples are different ones, all where there are no more', async (t) => {
+  const weights = Array.from({ length: 50 }, (_, index) => index);
+  const sample = weightedIndices(weights, 20, 3);
+  t.equal(new Set(sample).size, 20);
+  t.same(sample, weightedIndices(weights, 20, 3));
+  t.not(sample.join(), weightedIndices(weights, 20, 4).join());
+  t.same(weightedIndices([3, 0, 9], 5, 0), Int32Array.of(0, 1, 2));
+});
+
+t.test('the chance of being drawn is in proportion to the weight', async (t) => {
+  const counts = new Int32Array(3);
+  const draws = 20_000;
+  for (let seed = 0; seed < draws; seed++) counts[weightedIndices([1, 3, 6], 1, seed)[0] as number]++;
+  for (const [index, chance] of [0.1, 0.3, 0.6].entries()) {
+    const deviation = Math.sqrt(draws * chance * (1 - chance));
+    t.ok(Math.abs((counts[index] as number) - draws * chance) < 4 * deviation, `${counts.join()}`);
+  }
+});
+
 t.test('impossible samples are refused', async (t) => {
   t.throws(() => sampleIndices(0, 8, 0), { code: 'ERR_DATA' });
   t.throws(() => sampleIndices(8, 0, 0), { code: 'ERR_INVALID_ARGUMENT' });
+  t.throws(() => weightedIndices([], 8, 0), { code: 'ERR_DATA' });
+  t.throws(() => weightedIndices([1], 0, 0), { code: 'ERR_INVALID_ARGUMENT' });
   for (const seed of [-1, 0.5, Number.NaN, 2 ** 53]) {
     t.throws(() => sampleIndices(8, 8, seed), { code: 'ERR_INVALID_ARGUMENT', message: /seed/ });
   }

@@ -182,8 +182,8 @@ TEST_P(cpuModelTest, computesTheSameMaskedAndCompacted) {
 
 TEST_P(cpuModelTest, takesHiddenStatesToWhatForwardComputes) {
   // Teacher and student are the same model, so the targets are what the projections already give.
-  HiddenStates student(model_, nullptr, batch_, cancel_);
-  HiddenStates teacher(model_, nullptr, batch_, cancel_);
+  HiddenStates student(model_, nullptr, batch_, false, cancel_);
+  HiddenStates teacher(model_, nullptr, batch_, false, cancel_);
   for (size_t l = 0; l < 3; ++l) {
     for (Sublayer sublayer : {Sublayer::attention, Sublayer::ffn}) {
       const SublayerStatistics found = student.collect(teacher, l, sublayer, cancel_);
@@ -203,9 +203,9 @@ TEST_P(cpuModelTest, takesHiddenStatesToWhatForwardComputes) {
 }
 
 TEST_P(cpuModelTest, collectsTheSameInputsWithAndWithoutATeacher) {
-  HiddenStates alone(model_, nullptr, batch_, cancel_);
-  HiddenStates student(model_, nullptr, batch_, cancel_);
-  HiddenStates teacher(model_, nullptr, batch_, cancel_);
+  HiddenStates alone(model_, nullptr, batch_, false, cancel_);
+  HiddenStates student(model_, nullptr, batch_, false, cancel_);
+  HiddenStates teacher(model_, nullptr, batch_, false, cancel_);
   for (size_t l = 0; l < 3; ++l) {
     for (Sublayer sublayer : {Sublayer::attention, Sublayer::ffn}) {
       const SublayerStatistics found = alone.collectInputs(l, sublayer, cancel_);

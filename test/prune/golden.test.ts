@@ -2,7 +2,7 @@ import t from 'tap';
 import type { LossKind } from '../../src/native/addon.js';
 import { compact } from '../../src/prune/compact.js';
 import { type Calibration, miniBatchGradients } from '../../src/prune/fisher.js';
-import { pruneModel } from '../../src/prune/prune.js';
+import { pruneKwon } from '../../src/prune/kwon.js';
 import {
   type Label,
   openModel,
@@ -50,14 +50,13 @@ for (const name of ['gelu', 'regression', 'bert-span'] as const) {
       const golden = readGolden<GoldenPruning>(`${name}-kwon.json`);
       const calibration: Calibration = { batch: packSequences(golden.sequences), labels: packLabels(golden) };
       using model = await openModel(name, { device, mode: 'inference' });
-      const options = { preset: 'kwon', ...golden } as const;
 
-      const gradients = await miniBatchGradients(model, calibration, options);
+      const gradients = await miniBatchGradients(model, calibration, golden);
       t.ok(relativeError(gradients.heads, golden.headGradients.flat(2)) < tolerance, 'head gradients');
       t.ok(relativeError(gradients.neurons, golden.neuronGradients.flat(2)) < tolerance, 'neuron gradients');
 
       for (const { keep, searched, teacher, rearranged, scales, logits } of golden.runs) {
-        const outcome = await pruneModel(model, calibration, { ...options, keep });
+        const outcome = await pruneKwon(model, calibration, { ...golden, keep });
         using pruned = outcome.model;
         t.same(outcome.masks.search, flat(searched), `search at ${keep}`);
         t.same(outcome.masks.teacher, flat(teacher), `teacher's search at ${keep}`);

@@ -1,7 +1,7 @@
 import t from 'tap';
 import type { Example } from '../../src/data/examples.js';
 import { sampleIndices } from '../../src/data/sample.js';
-import { drawCalibration } from '../../src/tasks/calibration.js';
+import { drawCalibration, drawUnlabelled } from '../../src/tasks/calibration.js';
 import { findTask } from '../../src/tasks/task.js';
 import { loadTokenizer } from '../../src/tokenizer/tokenizer.js';
 import { sentimentMini } from '../support/paths.js';
@@ -70,4 +70,22 @@ t.test('unlabelled examples and aborted draws are refused', async (t) => {
   await t.rejects(drawCalibration([{ text: 'a', label: 1 }], findTask('sst2'), tokenizer, { ...options, signal }), {
     code: 'ERR_CANCELLED',
   });
+});
+
+t.test('without labels, every sequence is drawn at most once', async (t) => {
+  const task = findTask('squad');
+  const examples: Example[] = [
+    { text: 'When?', pair: `${'Nobody knows. '.repeat(12)}It was built in 1912.` },
+    { text: 'Who?', pair: 'In 1912.' },
+  ];
+  const maxLength = 24;
+  const windows = examples.flatMap((example) => task.encode(example, tokenizer, maxLength));
+  const all = await drawUnlabelled(examples, task, tokenizer, { maxLength, samples: 100, seed: 0 });
+  t.equal(all.offsets.length - 1, windows.length);
+  t.strictSame(
+    [...all.ids],
+    windows.flatMap(({ ids }) => [...ids]),
+  );
+  const some = await drawUnlabelled(examples, task, tokenizer, { maxLength, samples: 2, seed: 0 });
+  t.equal(some.offsets.length - 1, 2);
 });

@@ -1,0 +1,89 @@
+import type { Mask, PackedBatch } from '../native/addon.js';
+import type { Model } from '../native/model.js';
+import { allocate, choicesOf } from './allocate.js';
+import { compact, keptUnits } from './compact.js';
+import { type ErrorCurve, errorCurves } from './error-curves.js';
+import { outputMoments } from './label-free.js';
+import { macsKept, macsOf, unitMacs } from './macs.js';
+import type { PruneModelOptions, PruneOutcome } from './prune.js';
+import { reconstruct } from './reconstruct.js';
+import { Steps } from './steps.js';
+import { countUnits, fullMask, unitRanges } from './units.js';
+
+export type EspalierOptions = Omit<PruneModelOptions, 'preset' | 'batchSize'>;
+
+/**
+ * The package's own method: every sub-layer's error curve by optimal brain surgeon, weighted by what the loss feels; the
+ * budget shared out between the sub-layers by dynamic programming on these curves; everything that is left solved anew
+ * by least squares. It needs samples of the task's text but no labels. docs/accuracy.md says what each part is worth.
+ */
+export async function pruneEspalier(model: Model, batch: PackedBatch, options: EspalierOptions): Promise<PruneOutcome> {
+  const steps = new Steps(options);
+  const curves = await measureCurves(model, batch, options, steps);
+  return pruneOnCurves(model, batch, curves, options, steps);
+}
+
+/** The error curves of a model's sub-layers, which serve any number of budgets. */
+export async function measureCurves(
+  model: Model,
+  batch: PackedBatch,
+  options: EspalierOptions,
+  steps: Steps<string> = new Steps(options),
+): Promise<ErrorCurve[]> {
+  const { loss, seed, signal } = options;
+  using moments = await steps.run('gradients', (onSamples) =>
+    outputMoments(model, batch, { loss, seed, signal, onSamples }),
+  );
+  return await steps.run('curves', (onSublayers) => errorCurves(model, batch, moments, { signal, onSublayers }));
+}
+
+/** Everything after the curves. */
+export async function pruneOnCurves(
+  model: Model,
+  batch: PackedBatch,
+  curves: readonly ErrorCurve[],
+  options: EspalierOptions,
+  steps: Steps<string> = new Steps(options),
+): Promise<PruneOutcome> {
+  const { keep, sequenceLength, signal, onStage } = options;
+  const { spec } = model;
+  const mask = await steps.run('allocate', async () => {
+    if (keep === 1) return fullMask(spec.layers);
+    const macs = unitMacs(spec, sequenceLength);
+    const choices = curves.map((curve) => choicesOf(curve, curve.sublayer === 'attention' ? macs.head : macs.neuron));
+    const budget = keep * macsOf(macs, countUnits(spec.layers, 'heads'), countUnits(spec.layers, 'neurons'));
+    const removed = allocate(choices, budget).map((choice, i) => choices[i]?.removed[choice] as number);
+    return maskWithout(removed, curves, model);
+  });
+  await steps.show('allocate', model, mask);
+
+  const student = await compact(model, mask, 'inference');
+  try {
+    await steps.run('reconstruct', async (onSublayers) => {
+      // A model that lost nothing has nothing to make up for.
+      if (keep < 1) await reconstruct(student, model, batch, { signal, onSublayers });
+    });
+    await onStage?.('reconstruct', student);
+    return {
+      model: student,
+      kept: keptUnits(mask, spec.layers),
+      macs: macsKept(spec, student.spec, sequenceLength),
+      warnings: [],
+      seconds: steps.seconds as Record<string, number>,
+    };
+  } catch (error) {
+    student.dispose();
+    throw error;
+  }
+}
+
+/** The mask without the first so many units of each curve's order. */
+function maskWithout(removed: readonly number[], curves: readonly ErrorCurve[], { spec }: Model): Mask {
+  const mask = fullMask(spec.layers);
+  for (const [index, { layer, sublayer, order }] of curves.entries()) {
+    const kind = sublayer === 'attention' ? 'heads' : 'neurons';
+    const { start } = unitRanges(spec.layers, kind)[layer] as { start: number };
+    for (const unit of order.subarray(0, removed[index])) mask[kind][start + unit] = 0;
+  }
+  return mask;
+}
