@@ -24,7 +24,7 @@ export interface PruneOptions extends DataOptions, WorkOptions {
   preset?: Preset | undefined;
   /** Calibration samples; 2,048 by default. */
   samples?: number | undefined;
-  /** Samples of a mini-batch of the preset kwon's gradients; by default the task's, 32 or SQuAD's 12. */
+  /** Samples of a mini-batch of gradients, for the preset kwon only; by default the task's, 32 or SQuAD's 12. */
   batch?: number | undefined;
   /** Of the draw; 0 by default. */
   seed?: number | undefined;
@@ -86,6 +86,9 @@ export async function prune(model: LoadedModel, options: PruneOptions): Promise<
   const { keep, preset = 'espalier', seed = 0, signal, onProgress } = options;
   if (options.stages && options.eval === undefined) {
     throw new EspalierError('ERR_OPTION', '--stages has nothing to evaluate on (give --eval too)');
+  }
+  if (options.batch !== undefined && preset !== 'kwon') {
+    throw new EspalierError('ERR_OPTION', `the preset ${preset} has no mini-batches (leave --batch out, or use kwon)`);
   }
   const task = resolveTask(model.checkpoint, options.task);
   const comparison = await Comparison.prepare(model, task, options);

@@ -3,7 +3,7 @@ import type { CallOptions } from '../native/call.js';
 import type { GradientMoments } from '../native/gradient-moments.js';
 import type { Model } from '../native/model.js';
 import { eliminationOrder } from '../native/solver.js';
-import { floats, outputProjection } from './weights.js';
+import { floats, identity, outputProjection } from './weights.js';
 
 /** In which order a sub-layer loses its units, and what that costs. */
 export interface ErrorCurve extends Elimination {
@@ -23,12 +23,12 @@ const ridge = 1e-3;
  * order, once its first 1, 2, ... units are gone and its output projection is solved anew. Errors of different
  * sub-layers compare, because the second moment of the loss gradient at the output weighs them.
  *
- * @param moments filled on the same batch
+ * @param moments filled on the same batch; without them every direction of every output counts the same
  */
 export async function errorCurves(
   model: Model,
   batch: PackedBatch,
-  moments: GradientMoments,
+  moments: GradientMoments | undefined,
   { signal, onSublayers }: CurveOptions = {},
 ): Promise<ErrorCurve[]> {
   const { headSize, layers } = model.spec;
@@ -37,7 +37,7 @@ export async function errorCurves(
   for (const [layer, { heads, neurons }] of layers.entries()) {
     for (const [sublayer, units, unitSize] of [['attention', heads, headSize] as const, ['ffn', neurons, 1] as const]) {
       const statistics = await states.collectInputs(layer, sublayer, { signal });
-      const sum = await moments.read(layer, sublayer);
+      const sum = (await moments?.read(layer, sublayer)) ?? identity(model.spec.hiddenSize);
       const weight = floats(await model.weight(`${outputProjection(layer, sublayer)}.weight`, 'f32'));
       const elimination =
         units === 0
@@ -45,7 +45,7 @@ export async function errorCurves(
           : await eliminationOrder(
               statistics,
               weight,
-              sum.map((value) => value / statistics.rows),
+              Float64Array.from(sum, (value) => value / statistics.rows),
               unitSize,
               ridge,
               model.engine.threads,

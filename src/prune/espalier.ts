@@ -10,7 +10,16 @@ import { reconstruct } from './reconstruct.js';
 import { Steps } from './steps.js';
 import { countUnits, fullMask, unitRanges } from './units.js';
 
-export type EspalierOptions = Omit<PruneModelOptions, 'preset' | 'batchSize'>;
+export interface EspalierOptions extends Omit<PruneModelOptions, 'preset' | 'batchSize'> {
+  /** Parts of the method to leave out, to see what they are worth. */
+  without?: readonly EspalierPart[] | undefined;
+}
+
+/**
+ * `moments`: the weighing of errors by the loss gradient; `allocation`: the sharing out of the budget, without which every
+ * sub-layer keeps the same part; `inputs`: new input projections; `outputs`: new output projections.
+ */
+export type EspalierPart = 'moments' | 'allocation' | 'inputs' | 'outputs';
 
 /**
  * The package's own method: every sub-layer's error curve by optimal brain surgeon, weighted by what the loss feels; the
@@ -30,9 +39,9 @@ export async function measureCurves(
   options: EspalierOptions,
   steps: Steps<string> = new Steps(options),
 ): Promise<ErrorCurve[]> {
-  const { loss, seed, signal } = options;
-  using moments = await steps.run('gradients', (onSamples) =>
-    outputMoments(model, batch, { loss, seed, signal, onSamples }),
+  const { loss, seed, without, signal } = options;
+  using moments = await steps.run('gradients', async (onSamples) =>
+    without?.includes('moments') ? undefined : outputMoments(model, batch, { loss, seed, signal, onSamples }),
   );
   return await steps.run('curves', (onSublayers) => errorCurves(model, batch, moments, { signal, onSublayers }));
 }
@@ -45,10 +54,17 @@ export async function pruneOnCurves(
   options: EspalierOptions,
   steps: Steps<string> = new Steps(options),
 ): Promise<PruneOutcome> {
-  const { keep, sequenceLength, signal, onStage } = options;
+  const { keep, sequenceLength, without, signal, onStage } = options;
   const { spec } = model;
   const mask = await steps.run('allocate', async () => {
     if (keep === 1) return fullMask(spec.layers);
+    if (without?.includes('allocation')) {
+      return maskWithout(
+        curves.map(({ order }) => Math.ceil((1 - keep) * order.length)),
+        curves,
+        model,
+      );
+    }
     const macs = unitMacs(spec, sequenceLength);
     const choices = curves.map((curve) => choicesOf(curve, curve.sublayer === 'attention' ? macs.head : macs.neuron));
     const budget = keep * macsOf(macs, countUnits(spec.layers, 'heads'), countUnits(spec.layers, 'neurons'));
@@ -61,7 +77,7 @@ export async function pruneOnCurves(
   try {
     await steps.run('reconstruct', async (onSublayers) => {
       // A model that lost nothing has nothing to make up for.
-      if (keep < 1) await reconstruct(student, model, batch, { signal, onSublayers });
+      if (keep < 1) await reconstruct(student, model, batch, { without, signal, onSublayers });
     });
     await onStage?.('reconstruct', student);
     return {

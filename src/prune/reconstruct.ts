@@ -3,9 +3,11 @@ import type { CallOptions } from '../native/call.js';
 import type { HiddenStates } from '../native/hidden-states.js';
 import type { Model } from '../native/model.js';
 import { composeProjection, solveProjection } from '../native/solver.js';
-import { floats, inputProjections, outputProjection } from './weights.js';
+import { floats, identity, inputProjections, outputProjection } from './weights.js';
 
 export interface ReconstructOptions extends CallOptions {
+  /** Projections to leave as they are. */
+  without?: readonly string[] | undefined;
   onSublayers?: ((done: number, total: number) => void) | undefined;
 }
 
@@ -24,7 +26,7 @@ export async function reconstruct(
   student: Model,
   dense: Model,
   batch: PackedBatch,
-  { signal, onSublayers }: ReconstructOptions = {},
+  { without, signal, onSublayers }: ReconstructOptions = {},
 ): Promise<void> {
   using guide = await dense.embed(batch, { everyToken: true, signal });
   using states = await student.embed(batch, { everyToken: true, signal });
@@ -32,9 +34,12 @@ export async function reconstruct(
   let done = 0;
   for (const [layer, { heads, neurons }] of student.spec.layers.entries()) {
     for (const [sublayer, units] of [['attention', heads] as const, ['ffn', neurons] as const]) {
-      if (units > 0 && (layer > 0 || sublayer === 'ffn'))
+      // The first layer's attention sees what the dense model's does.
+      if (units > 0 && (layer > 0 || sublayer === 'ffn') && !without?.includes('inputs')) {
         await solveInputs(student, states, guide, layer, sublayer, signal);
-      await solveOutput(student, states, guide, layer, sublayer, signal);
+      }
+      if (without?.includes('outputs')) await guide.advance(layer, sublayer, { signal });
+      else await solveOutput(student, states, guide, layer, sublayer, signal);
       await states.advance(layer, sublayer, { signal });
       done++;
       onSublayers?.(done, total);
@@ -87,10 +92,4 @@ async function replaceProjection(student: Model, role: string, { weight, biasShi
     [`${role}.weight`]: weight,
     [`${role}.bias`]: bias.map((value, i) => value + (biasShift[i] as number)),
   });
-}
-
-function identity(size: number): Float32Array {
-  const matrix = new Float32Array(size * size);
-  for (let i = 0; i < size; i++) matrix[i * size + i] = 1;
-  return matrix;
 }

@@ -14,3 +14,10 @@ export const inputProjections = (layer: number, sublayer: Sublayer): string[] =>
 export function floats({ data }: TensorData): Float32Array {
   return new Float32Array(data.buffer, data.byteOffset, data.byteLength / Float32Array.BYTES_PER_ELEMENT);
 }
+
+/** [size, size] */
+export function identity(size: number): Float32Array {
+  const matrix = new Float32Array(size * size);
+  for (let i = 0; i < size; i++) matrix[i * size + i] = 1;
+  return matrix;
+}

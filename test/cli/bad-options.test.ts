@@ -38,6 +38,7 @@ const cases: [string[], number, string, string][] = [
   [[...kept, '--samples', '0'], 2, 'ERR_OPTION', "--samples cannot be '0' (give a whole number, at least 1)"],
   [[...kept, '--samples', '1e99'], 2, 'ERR_OPTION', "--samples cannot be '1e99' (give a whole number, at least 1)"],
   [[...kept, '--batch', '2.5'], 2, 'ERR_OPTION', "--batch cannot be '2.5' (give a whole number, at least 1)"],
+  [[...kept, '--batch', '8'], 2, 'ERR_OPTION', 'the preset espalier has no mini-batches'],
   [[...kept, '--seed', '-1'], 2, 'ERR_OPTION', "--seed cannot be '-1' (give a whole number, at least 0)"],
   [[...kept, '--preset', 'fast'], 2, 'ERR_OPTION', "--preset cannot be 'fast' (give espalier, kwon)"],
   [[...kept, '--constraint', 'latency'], 2, 'ERR_OPTION', "--constraint cannot be 'latency' (give macs)"],

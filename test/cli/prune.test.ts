@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { runCli } from '../support/cli.js';
@@ -6,7 +6,6 @@ import { demoData, sentimentMini } from '../support/paths.js';
 import { temporaryDirectory } from '../support/temporary.js';
 
 const directory = temporaryDirectory();
-const output = join(directory, 'half');
 const data = ['--task', 'sst2', '--train', demoData('train'), '--eval', demoData('eval')];
 const json = async (args: string[]) => {
   const { status, stdout, stderr } = await runCli([...args, '--json', '--quiet', '--threads', '2']);
@@ -34,21 +33,23 @@ const golden = {
   },
 };
 
+const reports: Record<string, Awaited<ReturnType<typeof json>>> = {};
 for (const [preset, expected] of Object.entries(golden)) {
   t.test(`preset ${preset}: the JSON of the contract, with golden figures`, async (t) => {
     const target = join(directory, preset);
+    const choice = preset === 'espalier' ? [] : ['--preset', preset];
     const report = await json([
       'prune',
       sentimentMini,
       ...data,
-      '--preset',
-      preset,
+      ...choice,
       '--keep',
       '0.5',
       '--stages',
       '--output',
       target,
     ]);
+    reports[preset] = report;
     t.strictSame(Object.keys(report), [
       'command',
       'version',
@@ -98,9 +99,9 @@ for (const [preset, expected] of Object.entries(golden)) {
   });
 }
 
-t.test('prune, reload, evaluate', async (t) => {
-  const report = await json(['prune', sentimentMini, ...data, '--keep', '0.5', '--output', output]);
-  t.equal(report.preset, 'espalier');
+t.test('reload, evaluate', async (t) => {
+  const report = reports.espalier;
+  const { output } = report;
 
   t.test('the output is a checkpoint that evaluates to the same metrics', async (t) => {
     const evaluated = await json(['evaluate', output, '--task', 'sst2', '--eval', demoData('eval')]);
@@ -136,13 +137,13 @@ t.test('prune, reload, evaluate', async (t) => {
     const again = ['prune', sentimentMini, ...data.slice(0, 4), '--keep', '0.9', '--samples', '64', '--output', output];
     const refused = await runCli(again);
     t.equal(refused.status, 1);
-    t.match(refused.stderr, /^espalier: .*half exists \(give another directory, or --force to replace it\)\n$/);
+    t.match(refused.stderr, /^espalier: .*espalier exists \(give another directory, or --force to replace it\)\n$/);
     t.strictSame(JSON.parse(readFileSync(join(output, 'pruning.json'), 'utf8')).pruned, report.pruned);
 
     const replaced = await json([...again, '--force', '--dtype', 'f32']);
     t.ok(replaced.achieved.macs > 0.89);
     t.notHas(replaced, { dense: {} }, 'without --eval there are no metrics');
-    t.strictSame(readdirSync(directory), ['espalier', 'half', 'kwon']);
+    t.strictSame(readdirSync(directory), ['espalier', 'kwon']);
   });
 });
 
@@ -183,4 +184,16 @@ t.test('the same seed gives the same model, another seed another', async (t) => 
   t.ok(first.equals(again));
   t.ok(first.equals(oneThread), 'whatever the number of threads');
   t.notOk(first.equals(other));
+});
+
+t.test('texts without labels are enough, except for kwon', async (t) => {
+  const texts = join(directory, 'texts.txt');
+  const lines = readFileSync(demoData('train'), 'utf8').trim().split('\n').slice(1, 100);
+  writeFileSync(texts, lines.map((line) => line.split('\t')[0]).join('\n'));
+  const prune = ['prune', sentimentMini, '--task', 'sst2', '--train', texts, '--keep', '0.5'];
+  const report = await json([...prune, '--output', join(directory, 'unlabelled')]);
+  t.ok(report.achieved.macs <= 0.5);
+  const refused = await runCli([...prune, '--preset', 'kwon', '--output', join(directory, 'never')]);
+  t.equal(refused.status, 1);
+  t.match(refused.stderr, /label/);
 });
