@@ -8,7 +8,7 @@ Napi::Function HiddenStatesObject::define(Napi::Env env) {
                       InstanceMethod("advance", &HiddenStatesObject::advance),
                       InstanceMethod("collectInputs", &HiddenStatesObject::collectInputs),
                       InstanceMethod("collectDrift", &HiddenStatesObject::collectDrift),
-       InstanceMethod("collect", &HiddenStatesObject::collect),
+                      InstanceMethod("collect", &HiddenStatesObject::collect),
                       InstanceMethod("dispose", &HiddenStatesObject::dispose)});
 }
 

@@ -119,8 +119,7 @@ Napi::Value solveProjectionJob(const Napi::CallbackInfo& info) {
     const double ridge = toNumber(info[2], "ridge");
     const int32_t threads = toInt32(info[3], "threads");
     return AsyncJob<ProjectionFit>::start(
-        info.Env(), [=] { return solveProjection(view.statistics(), ridge, threads); },
-        fromFit);
+        info.Env(), [=] { return solveProjection(view.statistics(), ridge, threads); }, fromFit);
   });
 }
 

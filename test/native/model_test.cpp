@@ -224,6 +224,38 @@ TEST_P(cpuModelTest, collectsTheSameInputsWithAndWithoutATeacher) {
   }
 }
 
+TEST_P(cpuModelTest, keepsEveryTokenOfTheLastLayerWhereAsked) {
+  HiddenStates all(model_, nullptr, batch_, true, cancel_);
+  HiddenStates some(model_, nullptr, batch_, false, cancel_);
+  SublayerStatistics found;
+  for (size_t l = 0; l < 3; ++l) {
+    for (Sublayer sublayer : {Sublayer::attention, Sublayer::ffn}) {
+      found = all.collectInputs(l, sublayer, cancel_);
+      some.advance(l, sublayer, cancel_);
+      EXPECT_EQ(found.rows, batch_.tokens());
+    }
+  }
+  HiddenStates fresh(model_, nullptr, batch_, true, cancel_);
+  EXPECT_THROW(fresh.collectDrift(all, cancel_), Error) << "at another sub-layer";
+  EXPECT_THROW(fresh.collectDrift(HiddenStates(model_, nullptr, batch_, false, cancel_), cancel_), Error)
+      << "other tokens";
+}
+
+TEST_P(cpuModelTest, findsNoDriftBetweenEqualsAndSomeAfterAChange) {
+  HiddenStates teacher(model_, nullptr, batch_, true, cancel_);
+  const std::shared_ptr<Model> other = model_->select(allUnits(model_->spec()), Mode::inference);
+  other->replace({{"layers.0.attention.output.bias", std::vector<float>(24, 0.25f)}});
+  HiddenStates student(other, nullptr, batch_, true, cancel_);
+  const SublayerStatistics before = student.collectDrift(teacher, cancel_);
+  EXPECT_EQ(before.rows, batch_.tokens());
+  for (size_t i = 0; i < before.gram.size(); ++i) EXPECT_NEAR(before.gram[i], before.cross[i], 1e-6 * before.gram[0]);
+  EXPECT_EQ(before.inputSums, before.targetSums);
+  teacher.advance(0, Sublayer::attention, cancel_);
+  student.advance(0, Sublayer::attention, cancel_);
+  const SublayerStatistics after = student.collectDrift(teacher, cancel_);
+  EXPECT_NE(after.inputSums, after.targetSums);
+}
+
 TEST_P(cpuModelTest, stopsWhenCancelledAndWorksAfterwards) {
   CancelToken cancelled;
   cancelled.cancel();

@@ -185,6 +185,30 @@ TEST(cpuSolveProjection, refusesInputsThatCannotBeToldApart) {
   EXPECT_NO_THROW(solveProjection(projection.statistics(), 1e-3, 1));
 }
 
+TEST(cpuComposeProjection, isTheProjectionOfTheMapsOutput) {
+  const int64_t inputs = 70, outputs = 130;
+  const auto floats = [](const Vector& values) { return std::vector<float>(values.begin(), values.end()); };
+  const std::vector<float> weight = floats(randomVector(outputs * inputs, 1));
+  const ProjectionFit map{floats(randomVector(inputs * inputs, 2)), floats(randomVector(inputs, 3))};
+  const Vector x = randomVector(inputs, 4);
+  const ProjectionFit composed = composeProjection(weight.data(), outputs, map, 2);
+  Vector mapped(map.biasShift.begin(), map.biasShift.end());
+  for (int64_t i = 0; i < inputs; ++i) {
+    for (int64_t j = 0; j < inputs; ++j) mapped[i] += map.weight[i * inputs + j] * x[j];
+  }
+  for (int64_t o = 0; o < outputs; ++o) {
+    double expected = 0, found = composed.biasShift[o];
+    for (int64_t i = 0; i < inputs; ++i) {
+      expected += weight[o * inputs + i] * mapped[i];
+      found += composed.weight[o * inputs + i] * x[i];
+    }
+    EXPECT_NEAR(found, expected, 1e-3);
+  }
+  const ProjectionFit alone = composeProjection(weight.data(), outputs, map, 1);
+  EXPECT_EQ(alone.weight, composed.weight);
+  EXPECT_THROW(composeProjection(weight.data(), outputs, {map.weight, {1}}, 1), Error);
+}
+
 }  // namespace
 
 }  // namespace espalier::test

@@ -1,5 +1,11 @@
 import t from 'tap';
-import { type EspalierOptions, measureCurves, pruneEspalier, pruneOnCurves } from '../../src/prune/espalier.js';
+import {
+  type EspalierOptions,
+  type EspalierPart,
+  measureCurves,
+  pruneEspalier,
+  pruneOnCurves,
+} from '../../src/prune/espalier.js';
 import { modelMacs } from '../../src/prune/macs.js';
 import { type GoldenName, openModel, packSequences, readGolden, relativeError } from '../model/support/golden.js';
 
@@ -127,4 +133,22 @@ t.test('aborting stops every step with ERR_CANCELLED', async (t) => {
     await t.rejects(pruneEspalier(model, batch, { ...options, signal, onProgress }), { code: 'ERR_CANCELLED' }, during);
   }
   t.ok((await model.forward(batch)).every(Number.isFinite), 'the model stays usable');
+});
+
+t.test('each part can be left out, and makes a difference', async (t) => {
+  using model = await open();
+  const dense = await model.forward(batch);
+  const run = async (without: EspalierPart[]) => {
+    const { model: pruned, kept } = await pruneEspalier(model, batch, { ...options, without });
+    using disposed = pruned;
+    const logits = await disposed.forward(batch);
+    return { kept, error: relativeError(logits, dense) };
+  };
+  const whole = await run([]);
+  for (const part of ['moments', 'allocation', 'inputs', 'outputs'] as const) {
+    const { kept, error } = await run([part]);
+    t.not(error, whole.error, part);
+    const choosing = part === 'moments' || part === 'allocation';
+    t.equal(JSON.stringify(kept) === JSON.stringify(whole.kept), !choosing, `${part}: the units`);
+  }
 });
