@@ -1,5 +1,6 @@
 import { loadModel, prune } from '../src/index.js';
 import type { Model } from '../src/native/model.js';
+import { type Preset, presets } from '../src/prune/prune.js';
 import { hasShared, sharedPath } from '../test/support/paths.js';
 import { type BenchContext, type Benchmark, type Row, VerificationError } from './support/benchmark.js';
 import { forwardOperations, sizesOf } from './support/operations.js';
@@ -21,16 +22,25 @@ export const speedup: Benchmark = {
       return [];
     }
     const rows: Row[] = [];
-    for (const keep of context.quick ? KEEPS.slice(0, 1) : KEEPS) rows.push(await runKeep(context, keep, workload));
+    for (const preset of presets) {
+      for (const keep of context.quick ? KEEPS.slice(0, 1) : KEEPS) {
+        rows.push(await runKeep(context, preset, keep, workload));
+      }
+    }
     return rows;
   },
 };
 
-async function runKeep({ threads, rounds, log }: BenchContext, keep: number, workload: Workload): Promise<Row> {
-  log(`keep ${keep}`);
+async function runKeep(
+  { threads, rounds, log }: BenchContext,
+  preset: Preset,
+  keep: number,
+  workload: Workload,
+): Promise<Row> {
+  log(`${preset}, keep ${keep}`);
   await using model = await loadModel(sharedPath('models/minilm-mrpc'), { threads });
   const train = sharedPath('data/glue/MRPC/train.tsv');
-  await using result = await prune(model, { task: 'mrpc', train, keep, samples: SAMPLES });
+  await using result = await prune(model, { task: 'mrpc', train, keep, preset, samples: SAMPLES });
   const { macs } = result.report.achieved;
   if (macs > keep) throw new VerificationError(`${macs} of the MACs are left instead of ${keep}`);
   const contenders = [result.model, model].map(({ native }, index) =>
@@ -43,6 +53,7 @@ async function runKeep({ threads, rounds, log }: BenchContext, keep: number, wor
   const promised = 1 / macs;
   const computed = neededOperations(model.native, workload) / neededOperations(result.model.native, workload);
   return {
+    preset,
     keep,
     ...row,
     promised,

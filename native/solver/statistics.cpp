@@ -1,5 +1,7 @@
 #include "solver/statistics.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 
 namespace espalier {
@@ -40,7 +42,9 @@ DenseMatrix centredCross(const ProjectionStatistics& statistics) {
 double addRidge(const Matrix& gram, double part) {
   double sum = 0;
   for (int64_t i = 0; i < gram.rows; ++i) sum += gram.row<double>(i)[i];
-  const double ridge = gram.rows == 0 ? 0 : part * sum / static_cast<double>(gram.rows);
+  // Inputs that are always zero have no variance to take a part of.
+  const double least = part > 0 ? 1e-20 : 0;
+  const double ridge = std::max(least, part * sum / static_cast<double>(std::max<int64_t>(1, gram.rows)));
   for (int64_t i = 0; i < gram.rows; ++i) gram.row<double>(i)[i] += ridge;
   return ridge;
 }

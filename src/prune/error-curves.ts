@@ -1,5 +1,6 @@
 import type { Elimination, PackedBatch, Sublayer } from '../native/addon.js';
 import type { CallOptions } from '../native/call.js';
+import { EspalierError } from '../native/errors.js';
 import type { GradientMoments } from '../native/gradient-moments.js';
 import type { Model } from '../native/model.js';
 import { eliminationOrder } from '../native/solver.js';
@@ -23,6 +24,7 @@ const ridge = 1e-3;
  * order, once its first 1, 2, ... units are gone and its output projection is solved anew. Errors of different
  * sub-layers compare, because the second moment of the loss gradient at the output weighs them.
  *
+ * @throws EspalierError ERR_NON_FINITE, ERR_CANCELLED
  * @param moments filled on the same batch; without them every direction of every output counts the same
  */
 export async function errorCurves(
@@ -50,6 +52,12 @@ export async function errorCurves(
               ridge,
               model.engine.threads,
             );
+      if (!elimination.errors.every(Number.isFinite)) {
+        throw new EspalierError(
+          'ERR_NON_FINITE',
+          `the ${sublayer} of layer ${layer} has errors that are not finite numbers (check the checkpoint)`,
+        );
+      }
       curves.push({ layer, sublayer, ...elimination });
       onSublayers?.(curves.length, 2 * layers.length);
     }

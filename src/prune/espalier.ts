@@ -37,7 +37,7 @@ export async function measureCurves(
   model: Model,
   batch: PackedBatch,
   options: EspalierOptions,
-  steps: Steps<string> = new Steps(options),
+  steps: Steps = new Steps(options),
 ): Promise<ErrorCurve[]> {
   const { loss, seed, without, signal } = options;
   using moments = await steps.run('gradients', async (onSamples) =>
@@ -52,23 +52,14 @@ export async function pruneOnCurves(
   batch: PackedBatch,
   curves: readonly ErrorCurve[],
   options: EspalierOptions,
-  steps: Steps<string> = new Steps(options),
+  steps: Steps = new Steps(options),
 ): Promise<PruneOutcome> {
   const { keep, sequenceLength, without, signal, onStage } = options;
   const { spec } = model;
   const mask = await steps.run('allocate', async () => {
-    if (keep === 1) return fullMask(spec.layers);
-    if (without?.includes('allocation')) {
-      return maskWithout(
-        curves.map(({ order }) => Math.ceil((1 - keep) * order.length)),
-        curves,
-        model,
-      );
-    }
-    const macs = unitMacs(spec, sequenceLength);
-    const choices = curves.map((curve) => choicesOf(curve, curve.sublayer === 'attention' ? macs.head : macs.neuron));
-    const budget = keep * macsOf(macs, countUnits(spec.layers, 'heads'), countUnits(spec.layers, 'neurons'));
-    const removed = allocate(choices, budget).map((choice, i) => choices[i]?.removed[choice] as number);
+    const removed = without?.includes('allocation')
+      ? curves.map(({ order }) => Math.ceil((1 - keep) * order.length))
+      : shareOut(curves, model, keep, sequenceLength);
     return maskWithout(removed, curves, model);
   });
   await steps.show('allocate', model, mask);
@@ -85,12 +76,21 @@ export async function pruneOnCurves(
       kept: keptUnits(mask, spec.layers),
       macs: macsKept(spec, student.spec, sequenceLength),
       warnings: [],
-      seconds: steps.seconds as Record<string, number>,
+      seconds: steps.seconds,
     };
   } catch (error) {
     student.dispose();
     throw error;
   }
+}
+
+/** How many units each sub-layer loses so that `keep` of all multiply-accumulates are left. */
+function shareOut(curves: readonly ErrorCurve[], { spec }: Model, keep: number, sequenceLength: number): number[] {
+  if (keep === 1) return curves.map(() => 0);
+  const macs = unitMacs(spec, sequenceLength);
+  const choices = curves.map((curve) => choicesOf(curve, curve.sublayer === 'attention' ? macs.head : macs.neuron));
+  const budget = keep * macsOf(macs, countUnits(spec.layers, 'heads'), countUnits(spec.layers, 'neurons'));
+  return allocate(choices, budget).map((choice, i) => choices[i]?.removed[choice] as number);
 }
 
 /** The mask without the first so many units of each curve's order. */

@@ -37,7 +37,7 @@ export async function pruneOnGradients(
   calibration: Calibration,
   gradients: MiniBatchGradients,
   options: KwonOptions,
-  steps: Steps<string> = new Steps(options),
+  steps: Steps = new Steps(options),
 ): Promise<KwonOutcome> {
   const { keep, sequenceLength, signal, onStage } = options;
   const { spec } = model;
@@ -67,7 +67,7 @@ export async function pruneOnGradients(
       macs: macsKept(spec, student.spec, sequenceLength),
       tuned,
       warnings: tuned.flatMap(warningOf),
-      seconds: steps.seconds as Record<string, number>,
+      seconds: steps.seconds,
     };
   } catch (error) {
     student.dispose();

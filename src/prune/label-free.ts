@@ -30,17 +30,22 @@ export async function outputMoments(
 ): Promise<GradientMoments> {
   using differentiable = await compact(model, fullMask(model.spec.layers), 'gradients');
   const moments = await differentiable.gradientMoments();
-  const random = new Random(seed);
-  const samples = batch.offsets.length - 1;
-  for (let first = 0; first < samples; first += sequencesPerCall) {
-    const part = sequences(batch, first, Math.min(first + sequencesPerCall, samples));
-    const logits = await differentiable.forward(part, { signal });
-    const groups = new Int32Array(part.offsets.length - 1);
-    const gradients = fisherGradients(logits, loss, part, random);
-    await differentiable.maskGradients(part, gradients, 'given', groups, { moments, signal });
-    onSamples?.(Math.min(first + sequencesPerCall, samples), samples);
+  try {
+    const random = new Random(seed);
+    const samples = batch.offsets.length - 1;
+    for (let first = 0; first < samples; first += sequencesPerCall) {
+      const part = sequences(batch, first, Math.min(first + sequencesPerCall, samples));
+      const logits = await differentiable.forward(part, { signal });
+      const gradients = fisherGradients(logits, loss, part, random);
+      const oneGroup = new Int32Array(part.offsets.length - 1);
+      await differentiable.maskGradients(part, gradients, 'given', oneGroup, { moments, signal });
+      onSamples?.(Math.min(first + sequencesPerCall, samples), samples);
+    }
+    return moments;
+  } catch (error) {
+    moments.dispose();
+    throw error;
   }
-  return moments;
 }
 
 /**

@@ -137,6 +137,15 @@ TEST(cpuEliminationOrder, refusesInputsThatCannotBeToldApart) {
   EXPECT_THROW(eliminationOrder(projection.statistics(), form.moments.data(), 7, 1e-3, 1), Error);
 }
 
+TEST(cpuEliminationOrder, givesUpInputsThatAreAlwaysZeroForNothing) {
+  Projection projection(6);
+  std::fill(projection.gram.begin(), projection.gram.end(), 0.0);
+  std::fill(projection.inputSums.begin(), projection.inputSums.end(), 0.0);
+  const ErrorForm form(projection, 0);
+  const Elimination found = eliminationOrder(projection.statistics(), form.moments.data(), 1, 1e-3, 1);
+  EXPECT_NEAR(found.errors.back(), 0, 1e-15);
+}
+
 /// Sum over rows of |x weight' + shift - b|^2.
 double squaredResidual(const Projection& projection, const ProjectionFit& fit) {
   double sum = 0;

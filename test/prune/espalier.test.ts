@@ -122,6 +122,12 @@ t.test('a pruned model can be pruned again and again, until nothing but biases i
   model.dispose();
 });
 
+t.test('a model whose sums overflow is an error', async (t) => {
+  using model = await open();
+  await model.scaleUnits(1, 'ffn', new Float64Array(61).fill(1e38));
+  await t.rejects(pruneEspalier(model, batch, options), { code: 'ERR_NON_FINITE' });
+});
+
 t.test('aborting stops every step with ERR_CANCELLED', async (t) => {
   using model = await open();
   for (const during of ['gradients', 'curves', 'reconstruct']) {
