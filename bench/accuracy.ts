@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Engine } from '../src/native/engine.js';
 import type { EspalierPart } from '../src/prune/espalier.js';
-import type { Preset } from '../src/prune/prune.js';
+import type { Preset } from '../src/prune/preset.js';
 import { hasShared } from '../test/support/paths.js';
 import { type AccuracyJob, type AccuracyRow, runAccuracyJob } from './support/accuracy-job.js';
 import { accuracyTables } from './support/accuracy-table.js';

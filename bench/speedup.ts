@@ -1,6 +1,6 @@
 import { loadModel, prune } from '../src/index.js';
 import type { Model } from '../src/native/model.js';
-import { type Preset, presets } from '../src/prune/prune.js';
+import { type Preset, presets } from '../src/prune/preset.js';
 import { hasShared, sharedPath } from '../test/support/paths.js';
 import { type BenchContext, type Benchmark, type Row, VerificationError } from './support/benchmark.js';
 import { forwardOperations, sizesOf } from './support/operations.js';

@@ -16,5 +16,6 @@ export type { DeviceReport, DType, LayerShape, ModelSpec } from './native/addon.
 export { devices } from './native/engine.js';
 export { type ErrorCode, EspalierError } from './native/errors.js';
 export type { OnProgress, ProgressEvent } from './progress.js';
+export type { Preset } from './prune/preset.js';
 export type { Metrics, PruneReport } from './report/prune-report.js';
 export { type Prediction, taskNames } from './tasks/task.js';

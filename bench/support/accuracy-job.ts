@@ -5,7 +5,7 @@ import type { Model } from '../../src/native/model.js';
 import { type EspalierPart, measureCurves, pruneOnCurves } from '../../src/prune/espalier.js';
 import { miniBatchGradients } from '../../src/prune/fisher.js';
 import { pruneOnGradients } from '../../src/prune/kwon.js';
-import type { Preset, PruneOutcome } from '../../src/prune/prune.js';
+import type { Preset, PruneOutcome } from '../../src/prune/preset.js';
 import { drawCalibration, drawUnlabelled } from '../../src/tasks/calibration.js';
 import { resolveTask, type Task } from '../../src/tasks/task.js';
 import { sharedPath } from '../../test/support/paths.js';

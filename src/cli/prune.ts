@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { checkOutput } from '../checkpoint/output-directory.js';
 import { type DType, exportDense, loadModel, type Metrics, type PruneReport, prune } from '../index.js';
 import { EspalierError } from '../native/errors.js';
-import { type Preset, presets } from '../prune/prune.js';
+import { type Preset, presets } from '../prune/preset.js';
 import {
   addDataOptions,
   addDeviceOptions,

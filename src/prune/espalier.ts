@@ -5,7 +5,7 @@ import { compact, keptUnits } from './compact.js';
 import { type ErrorCurve, errorCurves } from './error-curves.js';
 import { outputMoments } from './label-free.js';
 import { macsKept, macsOf, unitMacs } from './macs.js';
-import type { PruneModelOptions, PruneOutcome } from './prune.js';
+import type { PruneModelOptions, PruneOutcome } from './preset.js';
 import { reconstruct } from './reconstruct.js';
 import { Steps } from './steps.js';
 import { countUnits, fullMask, unitRanges } from './units.js';

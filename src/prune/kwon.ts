@@ -3,7 +3,7 @@ import type { Model } from '../native/model.js';
 import { compact, keptUnits } from './compact.js';
 import { type Calibration, fisherDiagonal, type MiniBatchGradients, miniBatchGradients } from './fisher.js';
 import { macsKept, unitMacs } from './macs.js';
-import type { PruneModelOptions, PruneOutcome } from './prune.js';
+import type { PruneModelOptions, PruneOutcome } from './preset.js';
 import { rearrange } from './rearrange.js';
 import { searchUnderMacs } from './search-macs.js';
 import { Steps } from './steps.js';

@@ -1,5 +1,5 @@
 import type { LayerShape } from '../native/addon.js';
-import type { Preset } from '../prune/prune.js';
+import type { Preset } from '../prune/preset.js';
 
 /** Fractions by the task's official metric names. */
 export type Metrics = Record<string, number>;
