@@ -230,7 +230,7 @@ void Model::replace(const std::map<std::string, std::vector<float>>& weights) {
   for (size_t l = 0; l < layers.size(); ++l) {
     if (changed("layers." + std::to_string(l) + ".")) layers[l] = packLayer(*backend_, replaced.layers[l], mode_);
   }
-  head_ = packHead(*backend_, replaced, spec_.head, mode_);
+  if (changed("pooler.") || changed("classifier.")) head_ = packHead(*backend_, replaced, spec_.head, mode_);
   layers_ = std::move(layers);
   weights_ = std::move(replaced);
 }

@@ -6,8 +6,7 @@
 namespace espalier {
 
 /// What least squares over a sub-layer's output projection needs, all row-major: sums over `rows` rows (tokens) of the
-/// projection's inputs x and of the targets b that x * weight' should reach, and the weight itself. Rows may carry
-/// weights; `rows` is then the sum of these.
+/// projection's inputs x and of the targets b that x * weight' should reach, and the weight itself.
 struct ProjectionStatistics {
   double rows = 0;
   int64_t inputs = 0;

@@ -62,10 +62,12 @@ async function solveInputs(
   const { threads } = student.engine;
   const drift = await states.collectDrift(guide, { signal });
   const guess = await solveProjection(drift, identity(student.spec.hiddenSize), ridge, threads);
+  const fits: Record<string, ProjectionFit> = {};
   for (const role of inputProjections(layer, sublayer)) {
     const weight = floats(await student.weight(`${role}.weight`, 'f32'));
-    await replaceProjection(student, role, await composeProjection(weight, guess, threads));
+    fits[role] = await composeProjection(weight, guess, threads);
   }
+  await replaceProjections(student, fits);
 }
 
 async function solveOutput(
@@ -83,13 +85,16 @@ async function solveOutput(
     weight.length === 0
       ? { weight, biasShift: Float32Array.from(statistics.targetSums, (sum) => sum / statistics.rows) }
       : await solveProjection(statistics, weight, ridge, student.engine.threads);
-  await replaceProjection(student, role, fit);
+  await replaceProjections(student, { [role]: fit });
 }
 
-async function replaceProjection(student: Model, role: string, { weight, biasShift }: ProjectionFit): Promise<void> {
-  const bias = floats(await student.weight(`${role}.bias`, 'f32'));
-  await student.replace({
-    [`${role}.weight`]: weight,
-    [`${role}.bias`]: bias.map((value, i) => value + (biasShift[i] as number)),
-  });
+/** All at once: the engine packs a layer anew with every change. */
+async function replaceProjections(student: Model, fits: Record<string, ProjectionFit>): Promise<void> {
+  const weights: Record<string, Float32Array> = {};
+  for (const [role, { weight, biasShift }] of Object.entries(fits)) {
+    const bias = floats(await student.weight(`${role}.bias`, 'f32'));
+    weights[`${role}.weight`] = weight;
+    weights[`${role}.bias`] = bias.map((value, i) => value + (biasShift[i] as number));
+  }
+  await student.replace(weights);
 }
