@@ -67,28 +67,29 @@ class PanelRows {
   const int64_t stride_;
 };
 
-/// tile (+)= a b: the sum over this block of k in registers, one multiply-add a k, then added to what the tile holds.
-template <PanelLayout kLayout, int kRows>
+/// tile (+)= a b in the first kVectors vectors of its columns: the sum over this block of k in registers, one
+/// multiply-add a k, then added to what the tile holds.
+template <PanelLayout kLayout, int kVectors, int kRows>
 void multiplyTile(const TileOperands& operands, bool accumulate, float* tile) {
   PanelRows<kLayout, kRows> a(operands.a, operands.aStride);
   const float* b = operands.b;
-  Vec sums[kRows][kTileVectors];
+  Vec sums[kRows][kVectors];
 #pragma GCC unroll 16
   for (int row = 0; row < kRows; ++row) {
 #pragma GCC unroll 4
-    for (int v = 0; v < kTileVectors; ++v) sums[row][v] = Vec::zero();
+    for (int v = 0; v < kVectors; ++v) sums[row][v] = Vec::zero();
   }
   const float* nextA = operands.nextA;
   const float* nextB = operands.nextB;
   const auto multiplyAdd = [&] {
-    Vec right[kTileVectors];
+    Vec right[kVectors];
 #pragma GCC unroll 4
-    for (int v = 0; v < kTileVectors; ++v) right[v] = Vec::load(b + v * Vec::kWidth);
+    for (int v = 0; v < kVectors; ++v) right[v] = Vec::load(b + v * Vec::kWidth);
 #pragma GCC unroll 16
     for (int row = 0; row < kRows; ++row) {
       const Vec left = broadcastOnce(a[row]);
 #pragma GCC unroll 4
-      for (int v = 0; v < kTileVectors; ++v) sums[row][v] = fma(left, right[v], sums[row][v]);
+      for (int v = 0; v < kVectors; ++v) sums[row][v] = fma(left, right[v], sums[row][v]);
     }
     if constexpr (kPrefetchesA) {
       prefetchSecondLevel(nextA);
@@ -108,7 +109,7 @@ void multiplyTile(const TileOperands& operands, bool accumulate, float* tile) {
 #pragma GCC unroll 16
   for (int row = 0; row < kRows; ++row) {
 #pragma GCC unroll 4
-    for (int v = 0; v < kTileVectors; ++v) {
+    for (int v = 0; v < kVectors; ++v) {
       float* to = tile + row * kTileCols + v * Vec::kWidth;
       const Vec sum = sums[row][v];
       (accumulate ? Vec::load(to) + sum : sum).store(to);
@@ -117,12 +118,12 @@ void multiplyTile(const TileOperands& operands, bool accumulate, float* tile) {
 }
 
 /// Tiles of any height up to kTileRows: each element's sum is the same whatever the height.
-template <PanelLayout kLayout, int kRows = kTileRows>
+template <PanelLayout kLayout, int kVectors, int kRows = kTileRows>
 inline void multiplyTileOf(int64_t rows, const TileOperands& operands, bool accumulate, float* tile) {
   if constexpr (kRows > 1) {
-    if (rows < kRows) return multiplyTileOf<kLayout, kRows - 1>(rows, operands, accumulate, tile);
+    if (rows < kRows) return multiplyTileOf<kLayout, kVectors, kRows - 1>(rows, operands, accumulate, tile);
   }
-  multiplyTile<kLayout, kRows>(operands, accumulate, tile);
+  multiplyTile<kLayout, kVectors, kRows>(operands, accumulate, tile);
 }
 
 void addToSums(const float* tile, int64_t count, bool accumulate, double* sums) {
@@ -137,8 +138,8 @@ inline float* element(const Rows& rows, int64_t row, int64_t col) { return rows.
 inline Vec identity(Vec x) { return x; }
 
 template <Vec (*kActivation)(Vec)>
-void finishTile(const float* tile, int64_t firstRow, int64_t rows, const PanelEpilogue& epilogue) {
-  forEachVector(epilogue.cols, [&](int64_t col, int lanes) {
+void finishTile(const float* tile, int64_t firstRow, int64_t rows, int64_t cols, const PanelEpilogue& epilogue) {
+  forEachVector(cols, [&](int64_t col, int lanes) {
     const Vec bias = epilogue.bias == nullptr ? Vec::zero() : loadLanes(epilogue.bias + col, lanes);
     const Vec mask =
         epilogue.columnMask == nullptr ? Vec::broadcast(1.0f) : loadLanes(epilogue.columnMask + col, lanes);
@@ -153,18 +154,18 @@ void finishTile(const float* tile, int64_t firstRow, int64_t rows, const PanelEp
   });
 }
 
-void finishTile(const float* tile, int64_t firstRow, int64_t rows, const PanelEpilogue& epilogue) {
+void finishTile(const float* tile, int64_t firstRow, int64_t rows, int64_t cols, const PanelEpilogue& epilogue) {
   switch (epilogue.activation) {
     case Activation::none:
-      return finishTile<identity>(tile, firstRow, rows, epilogue);
+      return finishTile<identity>(tile, firstRow, rows, cols, epilogue);
     case Activation::gelu:
-      return finishTile<gelu>(tile, firstRow, rows, epilogue);
+      return finishTile<gelu>(tile, firstRow, rows, cols, epilogue);
     case Activation::geluTanh:
-      return finishTile<geluTanh>(tile, firstRow, rows, epilogue);
+      return finishTile<geluTanh>(tile, firstRow, rows, cols, epilogue);
     case Activation::relu:
-      return finishTile<relu>(tile, firstRow, rows, epilogue);
+      return finishTile<relu>(tile, firstRow, rows, cols, epilogue);
     case Activation::tanh:
-      return finishTile<tanh>(tile, firstRow, rows, epilogue);
+      return finishTile<tanh>(tile, firstRow, rows, cols, epilogue);
   }
 }
 
@@ -181,9 +182,9 @@ void prefetchRows(const AnyRows& rows, int64_t first, int64_t count, int64_t col
   for (int64_t row = first; row < first + count; ++row) prefetch(element(rows, row, 0), cols);
 }
 
-template <PanelLayout kLayout>
+template <PanelLayout kLayout, int kVectors>
 void multiplyPanel(const PanelProduct& product) {
-  alignas(64) float chunk[kTileSize];
+  alignas(64) float chunk[kTileSize] = {};
   const PanelEpilogue* epilogue = product.epilogue;
   const int64_t depth = product.depth, tiles = (product.rows + kTileRows - 1) / kTileRows;
   const int64_t panelSize = kTileRows * (kLayout == PanelLayout::byRow ? product.aStride : depth);
@@ -199,7 +200,7 @@ void multiplyPanel(const PanelProduct& product) {
     const int64_t place = row * kTileCols;
     if (product.sums != nullptr) {
       prefetch(product.sums + place, rows * kTileCols);
-      multiplyTileOf<kLayout>(rows, operands, false, chunk);
+      multiplyTileOf<kLayout, kVectors>(rows, operands, false, chunk);
       addToSums(chunk, rows * kTileCols, product.accumulate, product.sums + place);
       continue;
     }
@@ -207,20 +208,30 @@ void multiplyPanel(const PanelProduct& product) {
     float* tile = product.tiles == nullptr ? chunk : product.tiles + place;
     if (product.tiles != nullptr) prefetch(tile, rows * kTileCols);
     if (epilogue != nullptr) {
-      prefetchRows(epilogue->y, row, rows, epilogue->cols);
-      prefetchRows(epilogue->preActivation, row, rows, epilogue->cols);
-      prefetchRows(epilogue->residual, row, rows, epilogue->cols);
+      prefetchRows(epilogue->y, row, rows, product.cols);
+      prefetchRows(epilogue->preActivation, row, rows, product.cols);
+      prefetchRows(epilogue->residual, row, rows, product.cols);
     }
-    multiplyTileOf<kLayout>(rows, operands, product.accumulate, tile);
-    if (epilogue != nullptr) finishTile(tile, row, rows, *epilogue);
+    multiplyTileOf<kLayout, kVectors>(rows, operands, product.accumulate, tile);
+    if (epilogue != nullptr) finishTile(tile, row, rows, product.cols, *epilogue);
+  }
+}
+
+/// A panel that is at most half full, as the last one of many pruned widths, costs half as much.
+template <PanelLayout kLayout>
+void multiplyColumns(const PanelProduct& product) {
+  if (product.cols <= Vec::kWidth) {
+    multiplyPanel<kLayout, 1>(product);
+  } else {
+    multiplyPanel<kLayout, kTileVectors>(product);
   }
 }
 
 void multiply(const PanelProduct& product) {
   if (product.layout == PanelLayout::byRow) {
-    multiplyPanel<PanelLayout::byRow>(product);
+    multiplyColumns<PanelLayout::byRow>(product);
   } else {
-    multiplyPanel<PanelLayout::byDepth>(product);
+    multiplyColumns<PanelLayout::byDepth>(product);
   }
 }
 

@@ -21,7 +21,6 @@ enum class PanelLayout { byDepth, byRow };
 /// The epilogue of linear() for the columns of one panel; everything begins at the block's first row and the panel's
 /// first column. Absent parts are null.
 struct PanelEpilogue {
-  int64_t cols;  // of the panel that exist
   const float* bias;
   Rows preActivation;
   Activation activation;
@@ -34,6 +33,7 @@ struct PanelEpilogue {
 struct PanelProduct {
   PanelLayout layout;  // of a
   int64_t rows;
+  int64_t cols;  // of b's panel that exist
   int64_t depth;
   const float* a;
   int64_t aStride;  // of a's rows, byRow

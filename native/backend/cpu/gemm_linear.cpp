@@ -112,6 +112,7 @@ class Linear {
       product.accumulate = part > 0;
       for (int64_t col = 0; col < group.cols; col += kernels_.cols) {
         const PanelEpilogue epilogue = epilogueAt(group.firstRow, group.firstCol + col);
+        product.cols = std::min<int64_t>(kernels_.cols, weight_.outputs - group.firstCol - col);
         product.b = weight_.data.get() + (group.firstCol + col) * weight_.inputs + depths_.first(part) * kernels_.cols;
         product.tiles = parts > 1 ? tiles + col * paddedRows : nullptr;
         product.epilogue = part + 1 == parts ? &epilogue : nullptr;
@@ -124,13 +125,8 @@ class Linear {
   PanelEpilogue epilogueAt(int64_t row, int64_t col) const {
     const Epilogue& epilogue = args_.epilogue;
     const auto from = [col](const void* vector) { return vector == nullptr ? nullptr : floats(vector) + col; };
-    return {std::min<int64_t>(kernels_.cols, weight_.outputs - col),
-            from(epilogue.bias),
-            rowsOf(epilogue.preActivation, row, col),
-            epilogue.activation,
-            from(epilogue.columnMask),
-            constRowsOf(epilogue.residual, row, col),
-            rowsOf(args_.y, row, col)};
+    return {from(epilogue.bias),       rowsOf(epilogue.preActivation, row, col), epilogue.activation,
+            from(epilogue.columnMask), constRowsOf(epilogue.residual, row, col), rowsOf(args_.y, row, col)};
   }
 
   const LinearArgs& args_;

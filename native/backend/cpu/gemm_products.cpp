@@ -64,7 +64,8 @@ class Product {
     product.a = a;
     product.accumulate = chunk > 0;
     for (int64_t col = 0; col < block.cols; col += kernels_.cols) {
-      product.rows = rowsWanted(block, std::min(block.cols, col + kernels_.cols));
+      product.cols = std::min<int64_t>(kernels_.cols, block.cols - col);
+      product.rows = rowsWanted(block, col + product.cols);
       product.b = b + col * product.depth;
       product.nextB = product.b + kernels_.cols * product.depth;
       Total* tiles = sums + col * roundUp(block.rows, kernels_.rows);
