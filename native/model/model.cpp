@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/thread_pool.h"
 #include "model/gradient_moments.h"
 #include "model/head.h"
 #include "model/layer.h"
@@ -13,8 +14,20 @@ namespace {
 // A backward pass keeps the activations of every layer: fewer tokens at once bound its memory.
 constexpr int32_t kGradientTokens = kMicroBatchTokens / 2;
 
-// A forward pass keeps one layer's, which then stay in the second-level caches of the threads.
-int32_t forwardTokens(int threads) { return std::clamp(256 * threads, 512, kMicroBatchTokens); }
+// A forward pass keeps one layer's, which then stay in a thread's second-level cache.
+constexpr int32_t kTokensOfThread = 256;
+
+/// Micro-batches of a forward pass and how many run at once, each on one thread: where there are enough of them, no
+/// thread waits for the others after every operation. Otherwise all threads share each operation.
+struct ForwardPlan {
+  std::vector<MicroBatch> parts;
+  int atOnce = 1;
+};
+
+ForwardPlan planForward(const PackedBatch& batch, int threads) {
+  if (batch.tokens() >= 2 * kTokensOfThread * threads) return {splitBatch(batch, kTokensOfThread), threads};
+  return {splitBatch(batch, std::min(kTokensOfThread * threads, kMicroBatchTokens))};
+}
 
 /// Device copies of a Mask and the way to one layer's part of it.
 class DeviceMask {
@@ -108,9 +121,10 @@ std::vector<float> Model::forward(const PackedBatch& batch, const Mask* mask, co
   const DeviceMask deviceMask(*backend_, spec_, mask);
   const bool firstTokens = spec_.firstTokensOnly(layers_.size() - 1);
   const Tensor logits = backend_->tensor(firstTokens ? batch.sequences() : batch.tokens(), spec_.labels);
-  int64_t done = 0;
-  const WorkspaceLease workspace(*this);
-  for (const MicroBatch& part : splitBatch(batch, forwardTokens(backend_->threads()))) {
+  const ForwardPlan plan = planForward(batch, backend_->threads());
+  const auto run = [&](int64_t index) {
+    const MicroBatch& part = plan.parts[static_cast<size_t>(index)];
+    const WorkspaceLease workspace(*this);
     (*workspace).reset();
     const DeviceBatch rows(*backend_, spec_, batch, part);
     Matrix hidden = (*workspace).matrix(rows.tokens(), spec_.hiddenSize);
@@ -119,8 +133,14 @@ std::vector<float> Model::forward(const PackedBatch& batch, const Mask* mask, co
       cancel.check();
       hidden = Layer(*this, l, rows, *workspace, deviceMask.layer(l)).forward(hidden);
     }
-    makeHead(*this, *workspace)->forward(hidden, logits.view.rowRange(done, hidden.rows));
-    done += hidden.rows;
+    const int32_t first = firstTokens ? part.firstSequence : part.firstToken;
+    makeHead(*this, *workspace)->forward(hidden, logits.view.rowRange(first, hidden.rows));
+  };
+  const auto count = static_cast<int64_t>(plan.parts.size());
+  if (plan.atOnce > 1) {
+    parallelFor(plan.atOnce, count, run);
+  } else {
+    for (int64_t index = 0; index < count; ++index) run(index);
   }
   std::vector<float> result = readAll(*backend_, logits);
   requireFinite(result);
