@@ -123,6 +123,19 @@ Napi::Value solveProjectionJob(const Napi::CallbackInfo& info) {
   });
 }
 
+/// bestRidge(fit, heldOut, weight, ridges, threads)
+Napi::Value bestRidgeJob(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const StatisticsView fit = toStatisticsWithTargets(info[0], info[2]);
+    const StatisticsView heldOut = toStatisticsWithTargets(info[1], info[2]);
+    const std::vector<double> ridges = toDoubles(info[3], "ridges");
+    const int32_t threads = toInt32(info[4], "threads");
+    return AsyncJob<double>::start(
+        info.Env(), [=] { return bestRidge(fit.statistics(), heldOut.statistics(), ridges, threads); },
+        [](Napi::Env env, double& ridge) { return Napi::Number::New(env, ridge); });
+  });
+}
+
 /// composeProjection(weight, map, threads)
 Napi::Value composeProjectionJob(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
@@ -159,6 +172,7 @@ void defineSolver(Napi::Env env, Napi::Object exports) {
   exports.Set("solveFiltered", Napi::Function::New(env, solveFilteredJob));
   exports.Set("eliminationOrder", Napi::Function::New(env, eliminationOrderJob));
   exports.Set("solveProjection", Napi::Function::New(env, solveProjectionJob));
+  exports.Set("bestRidge", Napi::Function::New(env, bestRidgeJob));
   exports.Set("composeProjection", Napi::Function::New(env, composeProjectionJob));
 }
 

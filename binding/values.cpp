@@ -19,6 +19,7 @@ std::vector<T> toVector(const Napi::Value& value, napi_typedarray_type type, con
 
 template <typename Array, typename T>
 Napi::Value adopt(Napi::Env env, std::vector<T>&& values) {
+  if (values.empty()) return Array::New(env, 0);  // around no memory it would count as detached
   auto* owner = new std::vector<T>(std::move(values));
   const size_t count = owner->size();
   const auto memory = Napi::ArrayBuffer::New(

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <numeric>
 #include <vector>
 
 #include "core/error.h"
@@ -12,6 +13,31 @@ namespace espalier {
 namespace {
 
 constexpr int64_t kOutputTile = 64;
+
+/// The sum over rows of |x * weight' + shift - b|^2, less that of |b|^2.
+double squaredError(const ProjectionStatistics& statistics, const ProjectionFit& fit, int threads) {
+  const int64_t inputs = statistics.inputs, hidden = statistics.hidden;
+  const Matrix gram{const_cast<double*>(statistics.gram), DType::f64, inputs, inputs, inputs};
+  std::vector<double> errors(static_cast<size_t>(hidden), 0.0);
+  parallelFor(threads, (hidden + kOutputTile - 1) / kOutputTile, [&](int64_t tile) {
+    const int64_t first = tile * kOutputTile;
+    DenseMatrix rows(std::min(kOutputTile, hidden - first), inputs), images(rows.view.rows, inputs);
+    std::copy_n(fit.weight.data() + first * inputs, rows.values.size(), rows.values.data());
+    denseKernels().addProduct(1, rows.view, gram, images.view);
+    for (int64_t r = 0; r < rows.view.rows; ++r) {
+      const int64_t c = first + r;
+      const double shift = fit.biasShift[static_cast<size_t>(c)];
+      double error = shift * (statistics.rows * shift - 2 * statistics.targetSums[c]);
+      for (int64_t i = 0; i < inputs; ++i) {
+        error +=
+            rows.view.row<double>(r)[i] *
+            (images.view.row<double>(r)[i] + 2 * (shift * statistics.inputSums[i] - statistics.cross[i * hidden + c]));
+      }
+      errors[static_cast<size_t>(c)] = error;
+    }
+  });
+  return std::accumulate(errors.begin(), errors.end(), 0.0);
+}
 
 }  // namespace
 
@@ -47,6 +73,16 @@ ProjectionFit solveProjection(const ProjectionStatistics& statistics, double rid
     }
   });
   return fit;
+}
+
+double bestRidge(const ProjectionStatistics& fit, const ProjectionStatistics& heldOut,
+                 const std::vector<double>& ridges, int threads) {
+  checkUnits(heldOut, 1);
+  require(!ridges.empty(), "there is no ridge to choose from");
+  require(fit.inputs == heldOut.inputs && fit.hidden == heldOut.hidden, "held-out statistics have another size");
+  std::vector<double> errors;
+  for (double ridge : ridges) errors.push_back(squaredError(heldOut, solveProjection(fit, ridge, threads), threads));
+  return ridges[static_cast<size_t>(std::min_element(errors.begin(), errors.end()) - errors.begin())];
 }
 
 ProjectionFit composeProjection(const float* weight, int64_t outputs, const ProjectionFit& map, int threads) {

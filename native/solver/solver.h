@@ -58,6 +58,11 @@ struct ProjectionFit {
 /// ridge * mean(diagonal of the centred Gram matrix) * |weight - present weight|^2. Throws notPositiveDefinite.
 ProjectionFit solveProjection(const ProjectionStatistics& statistics, double ridge, int threads);
 
+/// The ridge, of those given, whose solveProjection() of `fit` comes closest to the targets of `heldOut`: statistics of
+/// the same projection over other rows. Of equals the first.
+double bestRidge(const ProjectionStatistics& fit, const ProjectionStatistics& heldOut,
+                 const std::vector<double>& ridges, int threads);
+
 /// The projection of an affine map's output as one of its input: weight [outputs, inputs] times map.weight [inputs,
 /// inputs], and weight times map.biasShift.
 ProjectionFit composeProjection(const float* weight, int64_t outputs, const ProjectionFit& map, int threads);

@@ -228,5 +228,12 @@ export interface Addon {
     ridge: number,
     threads: number,
   ): Promise<ProjectionFit>;
+  bestRidge(
+    fit: SublayerStatistics,
+    heldOut: SublayerStatistics,
+    weight: Float32Array,
+    ridges: Float64Array,
+    threads: number,
+  ): Promise<number>;
   composeProjection(weight: Float32Array, map: ProjectionFit, threads: number): Promise<ProjectionFit>;
 }

@@ -66,6 +66,22 @@ export function solveProjection(
 }
 
 /**
+ * The ridge whose solution of `fit` comes closest to the targets of `heldOut`, statistics of other rows.
+ *
+ * @param weight the present output projection [hidden, inputs]
+ * @throws EspalierError ERR_NOT_POSITIVE_DEFINITE
+ */
+export function bestRidge(
+  fit: SublayerStatistics,
+  heldOut: SublayerStatistics,
+  weight: Float32Array,
+  ridges: readonly number[],
+  threads: number,
+): Promise<number> {
+  return callAsync(() => addon().bestRidge(fit, heldOut, weight, Float64Array.from(ridges), threads));
+}
+
+/**
  * The projection of an affine map's output as one of its input.
  *
  * @param weight [outputs, inputs] what is applied to map.weight x + map.biasShift

@@ -1,8 +1,9 @@
-import type { PackedBatch, ProjectionFit, Sublayer } from '../native/addon.js';
+import type { PackedBatch, ProjectionFit, Sublayer, SublayerStatistics } from '../native/addon.js';
 import type { CallOptions } from '../native/call.js';
 import type { HiddenStates } from '../native/hidden-states.js';
 import type { Model } from '../native/model.js';
-import { composeProjection, solveProjection } from '../native/solver.js';
+import { bestRidge, composeProjection, solveProjection } from '../native/solver.js';
+import { holdOut } from './sequences.js';
 import { floats, identity, inputProjections, outputProjection } from './weights.js';
 
 export interface ReconstructOptions extends CallOptions {
@@ -11,8 +12,12 @@ export interface ReconstructOptions extends CallOptions {
   onSublayers?: ((done: number, total: number) => void) | undefined;
 }
 
-/** Of every least-squares system, as a part of the mean of its inputs' variances. */
-const ridge = 3e-2;
+/** Of a least-squares system, as parts of the mean of its inputs' variances. */
+const ridges = [1e-2, 3e-2, 1e-1, 3e-1];
+/** For fewer samples than can be split. */
+const cautiousRidge = 1e-1;
+/** One sequence in so many is held out while the ridge of a system is chosen. */
+const heldOutStep = 5;
 
 /**
  * Makes up for removed units, sub-layer by sub-layer on what the earlier ones, made up for already, hand it:
@@ -28,23 +33,57 @@ export async function reconstruct(
   batch: PackedBatch,
   { without, signal, onSublayers }: ReconstructOptions = {},
 ): Promise<void> {
-  using guide = await dense.embed(batch, { everyToken: true, signal });
-  using states = await student.embed(batch, { everyToken: true, signal });
-  const total = 2 * student.spec.layers.length;
-  let done = 0;
-  for (const [layer, { heads, neurons }] of student.spec.layers.entries()) {
-    for (const [sublayer, units] of [['attention', heads] as const, ['ffn', neurons] as const]) {
-      // The first layer's attention sees what the dense model's does.
-      if (units > 0 && (layer > 0 || sublayer === 'ffn') && !without?.includes('inputs')) {
-        await solveInputs(student, states, guide, layer, sublayer, signal);
+  const parts: Pair[] = [];
+  try {
+    for (const part of holdOut(batch, heldOutStep)) parts.push(await embedBoth(student, dense, part, signal));
+    const each = <T>(work: (pair: Pair) => Promise<T>): Promise<T[]> => inTurn(parts, work);
+    const total = 2 * student.spec.layers.length;
+    let done = 0;
+    for (const [layer, { heads, neurons }] of student.spec.layers.entries()) {
+      for (const [sublayer, units] of [['attention', heads] as const, ['ffn', neurons] as const]) {
+        // The first layer's attention sees what the dense model's does.
+        if (units > 0 && (layer > 0 || sublayer === 'ffn') && !without?.includes('inputs')) {
+          await solveInputs(
+            student,
+            layer,
+            sublayer,
+            await each((pair) => pair.student.collectDrift(pair.dense, { signal })),
+          );
+        }
+        if (without?.includes('outputs')) {
+          await each((pair) => pair.dense.advance(layer, sublayer, { signal }));
+        } else {
+          const statistics = await each((pair) => pair.student.collect(pair.dense, layer, sublayer, { signal }));
+          await solveOutput(student, layer, sublayer, statistics);
+        }
+        await each((pair) => pair.student.advance(layer, sublayer, { signal }));
+        done++;
+        onSublayers?.(done, total);
       }
-      if (without?.includes('outputs')) await guide.advance(layer, sublayer, { signal });
-      else await solveOutput(student, states, guide, layer, sublayer, signal);
-      await states.advance(layer, sublayer, { signal });
-      done++;
-      onSublayers?.(done, total);
     }
+  } finally {
+    for (const pair of parts) for (const states of Object.values(pair)) states.dispose();
   }
+}
+
+/** The hidden states of student and dense model on the same samples. */
+type Pair = Record<'student' | 'dense', HiddenStates>;
+
+async function embedBoth(
+  student: Model,
+  dense: Model,
+  batch: PackedBatch,
+  signal: AbortSignal | undefined,
+): Promise<Pair> {
+  const options = { everyToken: true, signal };
+  return { student: await student.embed(batch, options), dense: await dense.embed(batch, options) };
+}
+
+/** One after another: each keeps all threads busy. */
+async function inTurn<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  for (const item of items) results.push(await work(item));
+  return results;
 }
 
 /**
@@ -53,15 +92,12 @@ export async function reconstruct(
  */
 async function solveInputs(
   student: Model,
-  states: HiddenStates,
-  guide: HiddenStates,
   layer: number,
   sublayer: Sublayer,
-  signal: AbortSignal | undefined,
+  drifts: readonly SublayerStatistics[],
 ): Promise<void> {
   const { threads } = student.engine;
-  const drift = await states.collectDrift(guide, { signal });
-  const guess = await solveProjection(drift, identity(student.spec.hiddenSize), ridge, threads);
+  const guess = await solve(drifts, identity(student.spec.hiddenSize), threads);
   const fits: Record<string, ProjectionFit> = {};
   for (const role of inputProjections(layer, sublayer)) {
     const weight = floats(await student.weight(`${role}.weight`, 'f32'));
@@ -72,20 +108,41 @@ async function solveInputs(
 
 async function solveOutput(
   student: Model,
-  states: HiddenStates,
-  guide: HiddenStates,
   layer: number,
   sublayer: Sublayer,
-  signal: AbortSignal | undefined,
+  statistics: readonly SublayerStatistics[],
 ): Promise<void> {
   const role = outputProjection(layer, sublayer);
-  const statistics = await states.collect(guide, layer, sublayer, { signal });
   const weight = floats(await student.weight(`${role}.weight`, 'f32'));
-  const fit =
-    weight.length === 0
-      ? { weight, biasShift: Float32Array.from(statistics.targetSums, (sum) => sum / statistics.rows) }
-      : await solveProjection(statistics, weight, ridge, student.engine.threads);
-  await replaceProjections(student, { [role]: fit });
+  await replaceProjections(student, { [role]: await solve(statistics, weight, student.engine.threads) });
+}
+
+/** Fitted to all samples, with the ridge that served the held-out ones best when it was fitted to the others. */
+async function solve(
+  statistics: readonly SublayerStatistics[],
+  weight: Float32Array,
+  threads: number,
+): Promise<ProjectionFit> {
+  const all = statistics.reduce(sumOf);
+  if (weight.length === 0) return { weight, biasShift: Float32Array.from(all.targetSums, (sum) => sum / all.rows) };
+  const [others, heldOut] = statistics;
+  const ridge =
+    others === undefined || heldOut === undefined
+      ? cautiousRidge
+      : await bestRidge(others, heldOut, weight, ridges, threads);
+  return solveProjection(all, weight, ridge, threads);
+}
+
+function sumOf(a: SublayerStatistics, b: SublayerStatistics): SublayerStatistics {
+  const add = (x: Float64Array, y: Float64Array) => x.map((value, i) => value + (y[i] as number));
+  return {
+    rows: a.rows + b.rows,
+    gram: add(a.gram, b.gram),
+    cross: add(a.cross, b.cross),
+    inputSums: add(a.inputSums, b.inputSums),
+    targetSums: add(a.targetSums, b.targetSums),
+    targetSquares: a.targetSquares + b.targetSquares,
+  };
 }
 
 /** All at once: the engine packs a layer anew with every change. */

@@ -194,6 +194,19 @@ TEST(cpuSolveProjection, refusesInputsThatCannotBeToldApart) {
   EXPECT_NO_THROW(solveProjection(projection.statistics(), 1e-3, 1));
 }
 
+TEST(cpuBestRidge, isTheOneWhoseSolutionLeavesTheLeastOnOtherRows) {
+  const Projection fit(40, 60);
+  Projection other(40, 500);  // begins with the same rows
+  const std::vector<double> ridges = {0, 1e-2, 1e-1, 1, 10};
+  std::vector<double> residuals;
+  for (double ridge : ridges) residuals.push_back(squaredResidual(other, solveProjection(fit.statistics(), ridge, 1)));
+  const auto least = std::min_element(residuals.begin(), residuals.end()) - residuals.begin();
+  EXPECT_GT(least, 0);
+  for (int threads : {1, 3}) EXPECT_EQ(bestRidge(fit.statistics(), other.statistics(), ridges, threads), ridges[least]);
+  EXPECT_THROW(bestRidge(fit.statistics(), other.statistics(), {}, 1), Error);
+  EXPECT_THROW(bestRidge(fit.statistics(), Projection(41, 60).statistics(), ridges, 1), Error);
+}
+
 TEST(cpuComposeProjection, isTheProjectionOfTheMapsOutput) {
   const int64_t inputs = 70, outputs = 130;
   const auto floats = [](const Vector& values) { return std::vector<float>(values.begin(), values.end()); };
