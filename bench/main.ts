@@ -5,6 +5,7 @@ import { Engine } from '../src/native/engine.js';
 import { forward } from './forward.js';
 import { gemm } from './gemm.js';
 import { kwon } from './kwon.js';
+import { latencyConstraint, latencyPrediction } from './latency.js';
 import { maskGradients } from './mask-gradients.js';
 import { memory } from './memory.js';
 import { onnxExport } from './onnx-export.js';
@@ -14,7 +15,18 @@ import { environment } from './support/environment.js';
 import { PyTorch } from './support/pytorch.js';
 import { tokenizer } from './tokenizer.js';
 
-const benchmarks = [gemm, forward, maskGradients, kwon, speedup, onnxExport, tokenizer, memory];
+const benchmarks = [
+  gemm,
+  forward,
+  maskGradients,
+  kwon,
+  speedup,
+  latencyPrediction,
+  latencyConstraint,
+  onnxExport,
+  tokenizer,
+  memory,
+];
 
 const { values: options, positionals: names } = parseArgs({
   allowPositionals: true,

@@ -1,3 +1,5 @@
+import { median } from '../../src/latency/median.js';
+
 /** Something that does the same work as its rivals, and can be timed again and again. */
 export interface Contender {
   name: string;
@@ -44,11 +46,4 @@ export function timing(values: readonly number[]): Timing {
 /** Median of the round by round ratios: what disturbs a whole round cancels. */
 export function medianRatio(values: readonly number[], base: readonly number[]): number {
   return median(values.map((value, round) => value / (base[round] as number)));
-}
-
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const upper = sorted[middle] as number;
-  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] as number) + upper) / 2;
 }

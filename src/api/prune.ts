@@ -1,26 +1,37 @@
 import { writeCheckpoint } from '../checkpoint/checkpoint.js';
 import type { Example } from '../data/examples.js';
+import { LatencyCost } from '../latency/latency-cost.js';
+import { type LatencyProfile, readProfile } from '../latency/latency-profile.js';
 import type { DType } from '../native/addon.js';
 import { EspalierError } from '../native/errors.js';
 import { Model } from '../native/model.js';
 import type { Preset, PruneOutcome, Samples } from '../prune/preset.js';
 import { pruneModel } from '../prune/prune.js';
 import { parameterCount } from '../report/model-report.js';
-import type { Metrics, PruneReport } from '../report/prune-report.js';
+import type { Constraint, Metrics, PruneReport } from '../report/prune-report.js';
 import { drawCalibration, drawUnlabelled } from '../tasks/calibration.js';
 import { resolveTask, type Task } from '../tasks/task.js';
 import { version } from '../version.js';
 import { type DataOptions, EvaluationBatches, examplesFrom, lengthLimit, type WorkOptions } from './evaluate.js';
 import { LoadedModel } from './model.js';
+import { profile } from './profile.js';
 import { storedWeights } from './stored-weights.js';
+
+export const constraints = ['macs', 'latency'] as const satisfies Constraint[];
+/** Of a profile that is measured for one run. */
+const roundsOnTheSpot = 3;
 
 export interface PruneOptions extends DataOptions, WorkOptions {
   /** File or examples to calibrate on: some of what the model was trained on. The preset kwon needs labels. */
   train: string | readonly Example[];
   /** Labelled file or examples to compare the dense and the pruned model on. */
   eval?: string | readonly Example[] | undefined;
-  /** The part of the layers' multiply-accumulates to keep, above 0 and at most 1. */
+  /** The part of the layers' multiply-accumulates, or of the whole latency, to keep, above 0 and at most 1. */
   keep: number;
+  /** What `keep` is a part of; `macs` by default. `latency` needs the preset espalier. */
+  constraint?: Constraint | undefined;
+  /** For the constraint `latency`: a profile or its file; by default one is measured, of 256 of the texts. */
+  profile?: string | LatencyProfile | undefined;
   /** `espalier` by default. */
   preset?: Preset | undefined;
   /** Calibration samples; 2,048 by default. */
@@ -91,7 +102,9 @@ export async function prune(model: LoadedModel, options: PruneOptions): Promise<
   if (options.batch !== undefined && preset !== 'kwon') {
     throw new EspalierError('ERR_OPTION', `the preset ${preset} has no mini-batches (leave --batch out, or use kwon)`);
   }
+  checkConstraint(options);
   const task = resolveTask(model.checkpoint, options.task);
+  const latency = await latencyCost(model, options);
   const comparison = await Comparison.prepare(model, task, options);
   const calibration = await samplesFor(preset, model, task, options);
   const dense = await comparison?.metricsOf(model.native, 'evaluate dense');
@@ -99,6 +112,7 @@ export async function prune(model: LoadedModel, options: PruneOptions): Promise<
   const outcome = await pruneModel(model.native, calibration, {
     preset,
     keep,
+    costs: latency,
     loss: task.loss,
     batchSize: options.batch ?? task.miniBatch,
     seed,
@@ -120,9 +134,10 @@ export async function prune(model: LoadedModel, options: PruneOptions): Promise<
     seed,
     device: model.device,
     threads: model.threads,
-    constraint: { kind: 'macs', keep },
+    constraint: { kind: latency ? 'latency' : 'macs', keep },
     achieved: {
       macs: outcome.macs.kept,
+      ...(latency && { latency: latency.whole(spec.layers) / latency.whole(model.checkpoint.spec.layers) }),
       parameters: parameterCount(spec) / parameterCount(model.checkpoint.spec),
       bytes,
     },
@@ -139,6 +154,33 @@ export async function prune(model: LoadedModel, options: PruneOptions): Promise<
     },
   };
   return new PruneResult(smaller, report);
+}
+
+function checkConstraint({ constraint = 'macs', profile: measured, preset }: PruneOptions): void {
+  if (!constraints.includes(constraint)) {
+    throw new EspalierError('ERR_OPTION', `the constraint must be ${constraints.join(' or ')}, not ${constraint}`);
+  }
+  if (constraint === 'macs' && measured !== undefined) {
+    throw new EspalierError('ERR_OPTION', 'a latency profile is of no use for macs (give --constraint latency too)');
+  }
+  if (constraint === 'latency' && preset === 'kwon') {
+    throw new EspalierError(
+      'ERR_OPTION',
+      'the preset kwon cannot prune to a latency (use espalier, or --constraint macs)',
+    );
+  }
+}
+
+/** What the model's sub-layers take, where latency is the constraint. */
+async function latencyCost(model: LoadedModel, options: PruneOptions): Promise<LatencyCost | undefined> {
+  const { constraint, profile: measured, train } = options;
+  if (constraint !== 'latency') return undefined;
+  const { batch: _, ...data } = options;
+  const found =
+    typeof measured === 'string'
+      ? await readProfile(measured)
+      : (measured ?? (await profile(model, { ...data, texts: train, rounds: roundsOnTheSpot })));
+  return new LatencyCost(found, model.checkpoint.spec);
 }
 
 /** What the preset is calibrated on: labels are read for kwon only. */

@@ -7,6 +7,7 @@ import { addEvaluate } from './evaluate.js';
 import { addExport } from './export.js';
 import { addInspect } from './inspect.js';
 import { addPredict } from './predict.js';
+import { addProfile } from './profile.js';
 import { addPrune } from './prune.js';
 
 const stop = new AbortController();
@@ -32,6 +33,7 @@ addPrune(program, stop.signal);
 addEvaluate(program, stop.signal);
 addPredict(program, stop.signal);
 addInspect(program, stop.signal);
+addProfile(program, stop.signal);
 addExport(program, stop.signal);
 addDevices(program);
 

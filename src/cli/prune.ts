@@ -1,7 +1,16 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { constraints } from '../api/prune.js';
 import { checkOutput } from '../checkpoint/output-directory.js';
-import { type DType, exportDense, loadModel, type Metrics, type PruneReport, prune } from '../index.js';
+import {
+  type Constraint,
+  type DType,
+  exportDense,
+  loadModel,
+  type Metrics,
+  type PruneReport,
+  prune,
+} from '../index.js';
 import { EspalierError } from '../native/errors.js';
 import { type Preset, presets } from '../prune/preset.js';
 import {
@@ -23,6 +32,8 @@ interface PruneFlags extends DataFlags, DeviceFlags {
   train: string;
   eval?: string;
   keep: number;
+  constraint: Constraint;
+  profile?: string;
   preset: Preset;
   samples: number;
   batch?: number;
@@ -41,8 +52,11 @@ export function addPrune(program: Command, signal: AbortSignal): void {
     .argument('<checkpoint>', 'model directory')
     .requiredOption('--train <file>', 'file to calibrate on, or - for standard input; kwon needs its labels')
     .option('--eval <file>', 'labelled file to compare the dense and the pruned model on')
-    .addOption(ratioOption('--keep <ratio>', 'part of the multiply-accumulates to keep').makeOptionMandatory())
-    .addOption(choiceOption('--constraint <kind>', 'what --keep limits', ['macs']).default('macs'))
+    .addOption(
+      ratioOption('--keep <ratio>', 'part of the multiply-accumulates or the latency to keep').makeOptionMandatory(),
+    )
+    .addOption(choiceOption('--constraint <kind>', 'what --keep limits', constraints).default('macs'))
+    .option('--profile <file>', 'measured latencies, of espalier profile (default: measured now, for 256 of the texts)')
     .addOption(choiceOption('--preset <name>', 'method', presets).default('espalier'))
     .addOption(integerOption('--samples <n>', 'calibration samples', 1).default(2048))
     .addOption(integerOption('--batch <n>', "mini-batch of kwon's gradients (default: the task's, 32 or 12)", 1))
@@ -59,6 +73,7 @@ export function addPrune(program: Command, signal: AbortSignal): void {
       helpExamples(
         'prune models/sentiment-mini --task sst2 --train demo/train.tsv --eval demo/eval.tsv --keep 0.5 --output pruned',
         'prune my-model --task classification --train train.csv --text-column review --keep 0.6 --output smaller --json',
+        'prune my-model --task mrpc --train train.tsv --constraint latency --profile profile.json --keep 0.5 --output fast',
       ),
     );
   addOutputOptions(addDeviceOptions(addDataOptions(command))).action(async (directory: string, flags: PruneFlags) => {
@@ -75,6 +90,8 @@ export function addPrune(program: Command, signal: AbortSignal): void {
       format: flags.format,
       maxLength: flags.maxLength,
       keep: flags.keep,
+      constraint: flags.constraint,
+      profile: flags.profile,
       preset: flags.preset,
       samples: flags.samples,
       batch: flags.batch,
@@ -110,6 +127,9 @@ function summary({ achieved, dense, pruned, stages, layers, seconds, output }: P
     ...(metrics.length > 0 ? [table([['', ...columns.map(([name]) => name)], ...metrics]), ''] : []),
     fields([
       ['MACs', percent(achieved.macs)],
+      ...(achieved.latency === undefined
+        ? []
+        : [['latency, predicted', percent(achieved.latency)] as [string, string]]),
       ['parameters', percent(achieved.parameters)],
       ['weights', megabytes(achieved.bytes)],
       ['heads per layer', layers.map(({ heads }) => heads).join(' ')],

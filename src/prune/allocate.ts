@@ -1,4 +1,5 @@
 import { EspalierError } from '../native/errors.js';
+import type { CostModel } from './cost.js';
 import type { ErrorCurve } from './error-curves.js';
 
 /** What one sub-layer may lose: removed[i] units cost costs[i] less and leave an error of errors[i]. */
@@ -14,15 +15,15 @@ const neuronStep = 16;
 /** Steps that the budget is divided into. */
 const gridSteps = 1 << 14;
 
-/** Every number of heads, and numbers of neurons in steps, at so much a unit. */
-export function choicesOf({ sublayer, order, errors }: ErrorCurve, unitCost: number): Choices {
+/** Every number of heads, and numbers of neurons in steps. */
+export function choicesOf({ layer, sublayer, order, errors }: ErrorCurve, costs: CostModel): Choices {
   const step = sublayer === 'attention' ? 1 : neuronStep;
   const removed = [0];
   for (let kept = Math.floor((order.length - 1) / step) * step; kept >= 0; kept -= step)
     removed.push(order.length - kept);
   return {
     removed,
-    costs: removed.map((count) => (order.length - count) * unitCost),
+    costs: removed.map((count) => costs.of(layer, sublayer, order.length - count)),
     errors: removed.map((count) => (count === 0 ? 0 : (errors[count - 1] as number))),
   };
 }

@@ -2,13 +2,14 @@ import type { Mask, PackedBatch } from '../native/addon.js';
 import type { Model } from '../native/model.js';
 import { allocate, choicesOf } from './allocate.js';
 import { compact, keptUnits } from './compact.js';
+import { type CostModel, macsCost } from './cost.js';
 import { type ErrorCurve, errorCurves } from './error-curves.js';
 import { outputMoments } from './label-free.js';
-import { macsKept, macsOf, unitMacs } from './macs.js';
+import { macsKept } from './macs.js';
 import type { PruneModelOptions, PruneOutcome } from './preset.js';
 import { reconstruct } from './reconstruct.js';
 import { Steps } from './steps.js';
-import { countUnits, fullMask, unitRanges } from './units.js';
+import { fullMask, unitRanges } from './units.js';
 
 export interface EspalierOptions extends Omit<PruneModelOptions, 'preset' | 'batchSize'> {
   /** Parts of the method to leave out, to see what they are worth. */
@@ -54,12 +55,12 @@ export async function pruneOnCurves(
   options: EspalierOptions,
   steps: Steps = new Steps(options),
 ): Promise<PruneOutcome> {
-  const { keep, sequenceLength, without, signal, onStage } = options;
+  const { keep, costs, sequenceLength, without, signal, onStage } = options;
   const { spec } = model;
   const mask = await steps.run('allocate', async () => {
     const removed = without?.includes('allocation')
       ? curves.map(({ order }) => Math.ceil((1 - keep) * order.length))
-      : shareOut(curves, model, keep, sequenceLength);
+      : shareOut(curves, keep, costs ?? macsCost(spec, sequenceLength));
     return maskWithout(removed, curves, model);
   });
   await steps.show('allocate', model, mask);
@@ -84,13 +85,11 @@ export async function pruneOnCurves(
   }
 }
 
-/** How many units each sub-layer loses so that `keep` of all multiply-accumulates are left. */
-function shareOut(curves: readonly ErrorCurve[], { spec }: Model, keep: number, sequenceLength: number): number[] {
+/** How many units each sub-layer loses so that `keep` of the cost is left. */
+function shareOut(curves: readonly ErrorCurve[], keep: number, costs: CostModel): number[] {
   if (keep === 1) return curves.map(() => 0);
-  const macs = unitMacs(spec, sequenceLength);
-  const choices = curves.map((curve) => choicesOf(curve, curve.sublayer === 'attention' ? macs.head : macs.neuron));
-  const budget = keep * macsOf(macs, countUnits(spec.layers, 'heads'), countUnits(spec.layers, 'neurons'));
-  return allocate(choices, budget).map((choice, i) => choices[i]?.removed[choice] as number);
+  const choices = curves.map((curve) => choicesOf(curve, costs));
+  return allocate(choices, costs.budget(keep)).map((choice, i) => choices[i]?.removed[choice] as number);
 }
 
 /** The mask without the first so many units of each curve's order. */

@@ -1,6 +1,7 @@
 import type { KeptUnits, LossKind } from '../native/addon.js';
 import type { CallOptions } from '../native/call.js';
 import type { Model } from '../native/model.js';
+import type { CostModel } from './cost.js';
 import type { Calibration } from './fisher.js';
 import type { MacsKept } from './macs.js';
 import type { StepListeners } from './steps.js';
@@ -14,8 +15,10 @@ export type Samples = Pick<Calibration, 'batch'> & Partial<Calibration>;
 
 export interface PruneModelOptions extends CallOptions, StepListeners {
   preset: Preset;
-  /** The part of the model's multiply-accumulates to keep, above 0 and at most 1. */
+  /** The part of the model's cost to keep, above 0 and at most 1. */
   keep: number;
+  /** What that cost is; multiply-accumulates by default. Only the preset espalier takes another. */
+  costs?: CostModel | undefined;
   loss: LossKind;
   /** Samples of a mini-batch, whose size is part of the preset kwon: 32 for GLUE. */
   batchSize: number;

@@ -1,6 +1,8 @@
 import type { LayerShape } from '../native/addon.js';
 import type { Preset } from '../prune/preset.js';
 
+export type Constraint = 'macs' | 'latency';
+
 /** Fractions by the task's official metric names. */
 export type Metrics = Record<string, number>;
 
@@ -13,10 +15,13 @@ export interface PruneReport {
   seed: number;
   device: string;
   threads: number;
-  /** The part of the multiply-accumulates to keep. */
-  constraint: { kind: 'macs'; keep: number };
-  /** Fractions of what the model had before, and the bytes of the smaller weights. */
-  achieved: { macs: number; parameters: number; bytes: number };
+  /** The part of the multiply-accumulates, or of the latency, to keep. */
+  constraint: { kind: Constraint; keep: number };
+  /**
+   * Fractions of what the model had before, and the bytes of the smaller weights. The latency is what the profile
+   * predicts, where that was the constraint.
+   */
+  achieved: { macs: number; latency?: number; parameters: number; bytes: number };
   layers: LayerShape[];
   /** Where there was evaluation data. */
   dense?: Metrics;

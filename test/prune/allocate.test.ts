@@ -1,6 +1,7 @@
 import t from 'tap';
 import { Random } from '../../src/data/random.js';
 import { allocate, type Choices, choicesOf } from '../../src/prune/allocate.js';
+import type { CostModel } from '../../src/prune/cost.js';
 
 const curve = (sublayer: 'attention' | 'ffn', errors: number[]) => ({
   layer: 0,
@@ -9,19 +10,28 @@ const curve = (sublayer: 'attention' | 'ffn', errors: number[]) => ({
   errors: Float64Array.from(errors),
 });
 
+const perUnit = (cost: number): CostModel => ({
+  of: (_layer, _sublayer, units) => cost * units,
+  budget: () => 0,
+});
+
 t.test('choices are all numbers of heads, and whole steps of neurons', async (t) => {
-  t.strictSame(choicesOf(curve('attention', [1, 3, 7]), 10), {
+  t.strictSame(choicesOf(curve('attention', [1, 3, 7]), perUnit(10)), {
     removed: [0, 1, 2, 3],
     costs: [30, 20, 10, 0],
     errors: [0, 1, 3, 7],
   });
   const errors = Array.from({ length: 37 }, (_, index) => index + 1);
-  t.strictSame(choicesOf(curve('ffn', errors), 2), {
+  t.strictSame(choicesOf(curve('ffn', errors), perUnit(2)), {
     removed: [0, 5, 21, 37],
     costs: [74, 64, 32, 0],
     errors: [0, 5, 21, 37],
   });
-  t.strictSame(choicesOf(curve('ffn', []), 2), { removed: [0], costs: [0], errors: [0] }, 'nothing left to lose');
+  t.strictSame(
+    choicesOf(curve('ffn', []), perUnit(2)),
+    { removed: [0], costs: [0], errors: [0] },
+    'nothing left to lose',
+  );
 });
 
 t.test('the sum of errors is the smallest that any allocation within the budget has', async (t) => {
@@ -56,7 +66,7 @@ t.test('costs off the grid never exceed the budget', async (t) => {
         'ffn',
         Array.from({ length: 300 }, (_, unit) => (unit + 1) ** 2 / (i + 1)),
       ),
-      Math.PI,
+      perUnit(Math.PI),
     ),
   );
   for (const budget of [1, 100.5, 5000.3, 20_000]) {

@@ -1,0 +1,148 @@
+import { arch, cpus } from 'node:os';
+import { Random } from '../data/random.js';
+import type { KeptUnits, LayerShape, ModelSpec, PackedBatch, Sublayer } from '../native/addon.js';
+import type { CallOptions } from '../native/call.js';
+import type { Model } from '../native/model.js';
+import { sequences } from '../prune/sequences.js';
+import { version } from '../version.js';
+import type { LatencyProfile, LatencyTable } from './latency-profile.js';
+
+export interface MeasureOptions extends CallOptions {
+  /** Times that every width is measured. */
+  rounds: number;
+  /** An unfinished profile of the same model, batch and machine, to go on with. */
+  previous?: LatencyProfile | undefined;
+  onWidths?: ((done: number, total: number) => void) | undefined;
+  /** Called after every round, with all that has been measured so far. */
+  onRound?: ((profile: LatencyProfile) => Promise<void>) | undefined;
+}
+
+/** FFN widths to measure, beside the narrowest that a kernel computes at once. */
+const ffnWidths = 16;
+const narrowest = 16;
+/** Sequences that a model computes before its time is taken. */
+const warmUp = 16;
+
+/** A profile of nothing yet. */
+export function emptyProfile({ spec, engine }: Model, lengths: readonly number[]): LatencyProfile {
+  return {
+    command: 'profile',
+    version,
+    environment: {
+      cpu: `${cpus()[0]?.model ?? 'unknown'}, ${engine.detail}, ${arch()}`,
+      cores: cpus().length,
+      node: process.version,
+    },
+    device: engine.device,
+    threads: engine.threads,
+    precision: 'fp32',
+    hiddenSize: spec.hiddenSize,
+    headSize: spec.headSize,
+    layers: spec.layers.map(({ heads, neurons }) => ({ heads, neurons })),
+    head: spec.head,
+    lengths: [...lengths],
+    rest: { samples: [] },
+    whole: { samples: [] },
+    inner: widthsOf(spec.layers.slice(0, hasOwnLast(spec) ? -1 : undefined)),
+    ...(hasOwnLast(spec) && { last: widthsOf(spec.layers.slice(-1)) }),
+  };
+}
+
+/**
+ * Measures what attention of every number of heads and an FFN of several widths take more than none, in whole forward
+ * passes of models in which every layer (or only the last) has that one sub-layer and nothing else. Round by round all
+ * widths take turns, so that a disturbance of the machine does not hit one of them alone.
+ *
+ * @param lengths tokens of the batch's sequences
+ * @throws EspalierError ERR_CANCELLED, ERR_OUT_OF_MEMORY
+ */
+export async function measureLatencies(
+  model: Model,
+  lengths: readonly number[],
+  { rounds, previous, signal, onWidths, onRound }: MeasureOptions,
+): Promise<LatencyProfile> {
+  const profile = previous ?? emptyProfile(model, lengths);
+  const { layers } = model.spec;
+  const batch = randomBatch(model.spec, lengths);
+  const time = (kept: KeptUnits) => timeOf(model, kept, batch, signal);
+  const lastLayer = layers.length - 1;
+  const points = [
+    ...pointsOf(profile.inner, (layer) => profile.last === undefined || layer < lastLayer),
+    ...(profile.last === undefined ? [] : pointsOf(profile.last, (layer) => layer === lastLayer)),
+  ];
+  for (let round = profile.rest.samples.length; round < rounds; round++) {
+    const rest = await time(unitsOf(layers, () => 0));
+    const whole = await time(unitsOf(layers, (layer, sublayer) => widthOf(layers[layer] as LayerShape, sublayer)));
+    const found: number[] = [];
+    for (const { sublayer, units, where } of points) {
+      const holds = (layer: number) => where(layer) && widthOf(layers[layer] as LayerShape, sublayer) >= units;
+      const seconds = await time(unitsOf(layers, (layer, other) => (other === sublayer && holds(layer) ? units : 0)));
+      found.push((seconds - rest) / [...layers.keys()].filter(holds).length);
+      onWidths?.(round * points.length + found.length, rounds * points.length);
+    }
+    // All at once: a round that is interrupted leaves nothing behind.
+    profile.rest.samples.push(rest);
+    profile.whole.samples.push(whole);
+    for (const [index, { samples }] of points.entries()) samples.push(found[index] as number);
+    await onRound?.(profile);
+  }
+  return profile;
+}
+
+/** The last layer of a model whose head reads first tokens computes little but its keys and values for the others. */
+const hasOwnLast = ({ head, layers }: ModelSpec): boolean => head === 'sequence' && layers.length > 0;
+
+const widthOf = ({ heads, neurons }: LayerShape, sublayer: Sublayer): number =>
+  sublayer === 'attention' ? heads : neurons;
+
+function widthsOf(layers: readonly LayerShape[]): LatencyTable {
+  const heads = Math.max(0, ...layers.map((layer) => layer.heads));
+  const neurons = Math.max(0, ...layers.map((layer) => layer.neurons));
+  const widths = Array.from({ length: ffnWidths }, (_, i) => Math.round(((i + 1) * neurons) / ffnWidths));
+  const measured = (units: number) => ({ units, samples: [] });
+  return {
+    attention: Array.from({ length: heads }, (_, i) => measured(i + 1)),
+    ffn: [...new Set([Math.min(narrowest, neurons), ...widths])].filter((units) => units > 0).map(measured),
+  };
+}
+
+function pointsOf(table: LatencyTable, where: (layer: number) => boolean) {
+  return (['attention', 'ffn'] as const).flatMap((sublayer) =>
+    table[sublayer].map(({ units, samples }) => ({ sublayer, units, samples, where })),
+  );
+}
+
+/** The first so many units of every sub-layer. */
+function unitsOf(layers: readonly LayerShape[], width: (layer: number, sublayer: Sublayer) => number): KeptUnits {
+  const first = (count: number) => Array.from({ length: count }, (_, unit) => unit);
+  return {
+    heads: layers.map((_, layer) => first(width(layer, 'attention'))),
+    neurons: layers.map((_, layer) => first(width(layer, 'ffn'))),
+  };
+}
+
+async function timeOf(
+  model: Model,
+  kept: KeptUnits,
+  batch: PackedBatch,
+  signal: AbortSignal | undefined,
+): Promise<number> {
+  using smaller = await model.select(kept, 'inference');
+  await smaller.forward(sequences(batch, 0, Math.min(warmUp, batch.offsets.length - 1)), { signal });
+  const start = performance.now();
+  await smaller.forward(batch, { signal });
+  return (performance.now() - start) / 1000;
+}
+
+/** Sequences of random tokens: which they are does not matter. */
+export function randomBatch({ vocabularySize }: ModelSpec, lengths: readonly number[]): PackedBatch {
+  const random = new Random(0);
+  const offsets = new Int32Array(lengths.length + 1);
+  for (const [index, length] of lengths.entries()) offsets[index + 1] = (offsets[index] as number) + length;
+  const tokens = offsets.at(-1) as number;
+  return {
+    ids: Int32Array.from({ length: tokens }, () => random.below(vocabularySize)),
+    tokenTypes: new Int32Array(tokens),
+    offsets,
+  };
+}
