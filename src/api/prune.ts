@@ -2,6 +2,7 @@ import { writeCheckpoint } from '../checkpoint/checkpoint.js';
 import type { Example } from '../data/examples.js';
 import { LatencyCost } from '../latency/latency-cost.js';
 import { type LatencyProfile, readProfile } from '../latency/latency-profile.js';
+import { piecewiseLinearCurve } from '../latency/piecewise-linear.js';
 import type { DType } from '../native/addon.js';
 import { EspalierError } from '../native/errors.js';
 import { Model } from '../native/model.js';
@@ -28,7 +29,7 @@ export interface PruneOptions extends DataOptions, WorkOptions {
   eval?: string | readonly Example[] | undefined;
   /** The part of the layers' multiply-accumulates, or of the whole latency, to keep, above 0 and at most 1. */
   keep: number;
-  /** What `keep` is a part of; `macs` by default. `latency` needs the preset espalier. */
+  /** What `keep` is a part of; `macs` by default. */
   constraint?: Constraint | undefined;
   /** For the constraint `latency`: a profile or its file; by default one is measured, of 256 of the texts. */
   profile?: string | LatencyProfile | undefined;
@@ -104,7 +105,8 @@ export async function prune(model: LoadedModel, options: PruneOptions): Promise<
   }
   checkConstraint(options);
   const task = resolveTask(model.checkpoint, options.task);
-  const latency = await latencyCost(model, options);
+  const measured = await latencyProfile(model, options);
+  const latency = measured && new LatencyCost(measured, model.checkpoint.spec);
   const comparison = await Comparison.prepare(model, task, options);
   const calibration = await samplesFor(preset, model, task, options);
   const dense = await comparison?.metricsOf(model.native, 'evaluate dense');
@@ -112,7 +114,9 @@ export async function prune(model: LoadedModel, options: PruneOptions): Promise<
   const outcome = await pruneModel(model.native, calibration, {
     preset,
     keep,
-    costs: latency,
+    // The preset kwon follows its paper in how it reads latencies.
+    costs:
+      measured && preset === 'kwon' ? new LatencyCost(measured, model.checkpoint.spec, piecewiseLinearCurve) : latency,
     loss: task.loss,
     batchSize: options.batch ?? task.miniBatch,
     seed,
@@ -156,31 +160,22 @@ export async function prune(model: LoadedModel, options: PruneOptions): Promise<
   return new PruneResult(smaller, report);
 }
 
-function checkConstraint({ constraint = 'macs', profile: measured, preset }: PruneOptions): void {
+function checkConstraint({ constraint = 'macs', profile: measured }: PruneOptions): void {
   if (!constraints.includes(constraint)) {
     throw new EspalierError('ERR_OPTION', `the constraint must be ${constraints.join(' or ')}, not ${constraint}`);
   }
   if (constraint === 'macs' && measured !== undefined) {
     throw new EspalierError('ERR_OPTION', 'a latency profile is of no use for macs (give --constraint latency too)');
   }
-  if (constraint === 'latency' && preset === 'kwon') {
-    throw new EspalierError(
-      'ERR_OPTION',
-      'the preset kwon cannot prune to a latency (use espalier, or --constraint macs)',
-    );
-  }
 }
 
 /** What the model's sub-layers take, where latency is the constraint. */
-async function latencyCost(model: LoadedModel, options: PruneOptions): Promise<LatencyCost | undefined> {
+async function latencyProfile(model: LoadedModel, options: PruneOptions): Promise<LatencyProfile | undefined> {
   const { constraint, profile: measured, train } = options;
   if (constraint !== 'latency') return undefined;
+  if (typeof measured === 'string') return readProfile(measured);
   const { batch: _, ...data } = options;
-  const found =
-    typeof measured === 'string'
-      ? await readProfile(measured)
-      : (measured ?? (await profile(model, { ...data, texts: train, rounds: roundsOnTheSpot })));
-  return new LatencyCost(found, model.checkpoint.spec);
+  return measured ?? profile(model, { ...data, texts: train, rounds: roundsOnTheSpot });
 }
 
 /** What the preset is calibrated on: labels are read for kwon only. */

@@ -1,8 +1,11 @@
 import type { LayerShape, ModelSpec, Sublayer } from '../native/addon.js';
 import { EspalierError } from '../native/errors.js';
 import type { CostModel } from '../prune/cost.js';
-import type { LatencyPoint, LatencyProfile } from './latency-profile.js';
+import type { LatencyPoint, LatencyProfile, LatencyTable } from './latency-profile.js';
 import { median } from './median.js';
+
+/** Seconds by the units kept, ascending from none; in between they are interpolated. */
+export type Curve = readonly { units: number; seconds: number }[];
 
 /** A profile's seconds as what pruning may spend. */
 export class LatencyCost implements CostModel {
@@ -11,18 +14,23 @@ export class LatencyCost implements CostModel {
   /** Of a model of no units. */
   private readonly rest: number;
 
-  /** Throws ERR_OPTION where the profile is of models of another size. */
+  /**
+   * Throws ERR_OPTION where the profile is of models of another size.
+   *
+   * @param curveOf what is made of the widths that were measured
+   */
   constructor(
     profile: LatencyProfile,
     private readonly spec: Pick<ModelSpec, 'hiddenSize' | 'headSize' | 'layers' | 'head'>,
+    curveOf: (points: readonly LatencyPoint[]) => Curve = measuredCurve,
   ) {
     checkBelongs(profile, spec);
+    const curvesOf = ({ attention, ffn }: LatencyTable) => ({ attention: curveOf(attention), ffn: curveOf(ffn) });
     this.rest = median(profile.rest.samples);
     this.inner = curvesOf(profile.inner);
     this.last = profile.last === undefined ? this.inner : curvesOf(profile.last);
   }
 
-  /** Seconds, interpolated between the widths that were measured. */
   of(layer: number, sublayer: Sublayer, units: number): number {
     return secondsOf((layer === this.spec.layers.length - 1 ? this.last : this.inner)[sublayer], units);
   }
@@ -47,16 +55,10 @@ export class LatencyCost implements CostModel {
   }
 }
 
-type Curve = readonly { units: number; seconds: number }[];
 type Curves = Record<Sublayer, Curve>;
 
-const curvesOf = (table: Record<Sublayer, readonly LatencyPoint[]>): Curves => ({
-  attention: curveOf(table.attention),
-  ffn: curveOf(table.ffn),
-});
-
-/** From nothing on; a wider sub-layer never counts as faster than a narrower one. */
-function curveOf(points: readonly LatencyPoint[]): Curve {
+/** The medians; a wider sub-layer never counts as faster than a narrower one. */
+function measuredCurve(points: readonly LatencyPoint[]): Curve {
   const curve = [{ units: 0, seconds: 0 }];
   for (const { units, samples } of points.toSorted((a, b) => a.units - b.units)) {
     curve.push({ units, seconds: Math.max((curve.at(-1) as { seconds: number }).seconds, median(samples)) });

@@ -1,15 +1,14 @@
-import type { Mask, PackedBatch } from '../native/addon.js';
+import type { PackedBatch } from '../native/addon.js';
 import type { Model } from '../native/model.js';
-import { allocate, choicesOf } from './allocate.js';
 import { compact, keptUnits } from './compact.js';
-import { type CostModel, macsCost } from './cost.js';
+import { macsCost } from './cost.js';
 import { type ErrorCurve, errorCurves } from './error-curves.js';
 import { outputMoments } from './label-free.js';
 import { macsKept } from './macs.js';
 import type { PruneModelOptions, PruneOutcome } from './preset.js';
 import { reconstruct } from './reconstruct.js';
+import { maskWithout, shareOut } from './share-out.js';
 import { Steps } from './steps.js';
-import { fullMask, unitRanges } from './units.js';
 
 export interface EspalierOptions extends Omit<PruneModelOptions, 'preset' | 'batchSize'> {
   /** Parts of the method to leave out, to see what they are worth. */
@@ -61,7 +60,7 @@ export async function pruneOnCurves(
     const removed = without?.includes('allocation')
       ? curves.map(({ order }) => Math.ceil((1 - keep) * order.length))
       : shareOut(curves, keep, costs ?? macsCost(spec, sequenceLength));
-    return maskWithout(removed, curves, model);
+    return maskWithout(removed, curves, spec.layers);
   });
   await steps.show('allocate', model, mask);
 
@@ -83,22 +82,4 @@ export async function pruneOnCurves(
     student.dispose();
     throw error;
   }
-}
-
-/** How many units each sub-layer loses so that `keep` of the cost is left. */
-function shareOut(curves: readonly ErrorCurve[], keep: number, costs: CostModel): number[] {
-  if (keep === 1) return curves.map(() => 0);
-  const choices = curves.map((curve) => choicesOf(curve, costs));
-  return allocate(choices, costs.budget(keep)).map((choice, i) => choices[i]?.removed[choice] as number);
-}
-
-/** The mask without the first so many units of each curve's order. */
-function maskWithout(removed: readonly number[], curves: readonly ErrorCurve[], { spec }: Model): Mask {
-  const mask = fullMask(spec.layers);
-  for (const [index, { layer, sublayer, order }] of curves.entries()) {
-    const kind = sublayer === 'attention' ? 'heads' : 'neurons';
-    const { start } = unitRanges(spec.layers, kind)[layer] as { start: number };
-    for (const unit of order.subarray(0, removed[index])) mask[kind][start + unit] = 0;
-  }
-  return mask;
 }

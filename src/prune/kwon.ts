@@ -5,6 +5,7 @@ import { type Calibration, fisherDiagonal, type MiniBatchGradients, miniBatchGra
 import { macsKept, unitMacs } from './macs.js';
 import type { PruneModelOptions, PruneOutcome } from './preset.js';
 import { rearrange } from './rearrange.js';
+import { searchUnderCosts } from './search-costs.js';
 import { searchUnderMacs } from './search-macs.js';
 import { Steps } from './steps.js';
 import { type TunedSublayer, tune } from './tune.js';
@@ -39,12 +40,15 @@ export async function pruneOnGradients(
   options: KwonOptions,
   steps: Steps = new Steps(options),
 ): Promise<KwonOutcome> {
-  const { keep, sequenceLength, signal, onStage } = options;
+  const { keep, costs, sequenceLength, signal, onStage } = options;
   const { spec } = model;
   const [searched, teacher] = await steps.run('search', async () => {
     const fisher = fisherDiagonal(gradients);
-    const macs = unitMacs(spec, sequenceLength);
-    return [searchUnderMacs(fisher, macs, keep), searchUnderMacs(fisher, macs, Math.sqrt(keep))] as const;
+    const search = (part: number) =>
+      costs === undefined
+        ? searchUnderMacs(fisher, unitMacs(spec, sequenceLength), part)
+        : searchUnderCosts(fisher, spec.layers, costs, part);
+    return [search(keep), search(Math.sqrt(keep))] as const;
   });
   await steps.show('search', model, searched);
 

@@ -17,7 +17,7 @@ export interface PruneModelOptions extends CallOptions, StepListeners {
   preset: Preset;
   /** The part of the model's cost to keep, above 0 and at most 1. */
   keep: number;
-  /** What that cost is; multiply-accumulates by default. Only the preset espalier takes another. */
+  /** What that cost is; multiply-accumulates by default. */
   costs?: CostModel | undefined;
   loss: LossKind;
   /** Samples of a mini-batch, whose size is part of the preset kwon: 32 for GLUE. */

@@ -47,12 +47,6 @@ const cases: [string[], number, string, string][] = [
     'ERR_OPTION',
     "--constraint cannot be 'parameters' (give macs, latency)",
   ],
-  [
-    [...kept, '--constraint', 'latency', '--preset', 'kwon'],
-    2,
-    'ERR_OPTION',
-    'the preset kwon cannot prune to a latency',
-  ],
   [[...kept, '--constraint', 'latency', '--profile', 'absent'], 2, 'ERR_OPTION', 'cannot read absent: '],
   [[...kept, '--constraint', 'latency', '--profile', train], 2, 'ERR_OPTION', 'is no latency profile: '],
   [['profile', sentimentMini], 2, 'ERR_OPTION', "required option '--output <file>' not specified (see --help)"],
