@@ -1,9 +1,9 @@
+import { timing } from '../src/latency/rounds.js';
 import { type BenchContext, type Benchmark, type Row, VerificationError } from './support/benchmark.js';
 import { peakRate } from './support/gemm-peak.js';
 import { miniLmModel } from './support/models.js';
 import { gradientOperations, sizesOf, tuningOperations } from './support/operations.js';
 import { KEEP, type PruneRun, pruneOnMrpc, SAMPLES } from './support/prune-run.js';
-import { timing } from './support/rounds.js';
 
 const RUNS = 3;
 const stages = ['gradients', 'search', 'rearrange', 'tune'] as const;

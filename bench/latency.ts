@@ -4,6 +4,7 @@ import { LatencyCost } from '../src/latency/latency-cost.js';
 import type { LatencyProfile } from '../src/latency/latency-profile.js';
 import { measureLatencies, randomBatch } from '../src/latency/measure.js';
 import { median } from '../src/latency/median.js';
+import { interleave, medianRatio, timed } from '../src/latency/rounds.js';
 import { Engine } from '../src/native/engine.js';
 import { Model } from '../src/native/model.js';
 import { pruneEspalier } from '../src/prune/espalier.js';
@@ -13,7 +14,6 @@ import { loadTokenizer } from '../src/tokenizer/tokenizer.js';
 import { hasShared, sharedPath } from '../test/support/paths.js';
 import type { BenchContext, Benchmark, Row } from './support/benchmark.js';
 import { type BenchModel, bertBaseModel, miniLmModel } from './support/models.js';
-import { interleave, medianRatio, timed } from './support/rounds.js';
 import { glueExamples } from './support/workloads.js';
 
 const BATCH = 256;

@@ -1,9 +1,9 @@
+import { timed } from '../src/latency/rounds.js';
 import { Engine } from '../src/native/engine.js';
 import { Model } from '../src/native/model.js';
 import type { Calibration } from '../src/prune/fisher.js';
 import { type BenchContext, type Benchmark, type Row, verify } from './support/benchmark.js';
 import { type BenchModel, bertBaseModel, miniLmModel } from './support/models.js';
-import { timed } from './support/rounds.js';
 import { compareThroughput } from './support/throughput.js';
 import { equalLengths, glueBatches, type Workload } from './support/workloads.js';
 

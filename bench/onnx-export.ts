@@ -1,9 +1,9 @@
 import { storedWeights } from '../src/api/stored-weights.js';
 import { type LoadedModel, loadModel, prune } from '../src/index.js';
+import { timed } from '../src/latency/rounds.js';
 import { hasShared, sharedPath } from '../test/support/paths.js';
 import { type BenchContext, type Benchmark, type Row, verify } from './support/benchmark.js';
 import { OnnxRuntime } from './support/onnxruntime.js';
-import { timed } from './support/rounds.js';
 import { compareThroughput } from './support/throughput.js';
 import { equalLengths, glueBatches, type Workload } from './support/workloads.js';
 

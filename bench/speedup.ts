@@ -1,10 +1,10 @@
 import { loadModel, prune } from '../src/index.js';
+import { timed } from '../src/latency/rounds.js';
 import type { Model } from '../src/native/model.js';
 import { type Preset, presets } from '../src/prune/preset.js';
 import { hasShared, sharedPath } from '../test/support/paths.js';
 import { type BenchContext, type Benchmark, type Row, VerificationError } from './support/benchmark.js';
 import { forwardOperations, sizesOf } from './support/operations.js';
-import { timed } from './support/rounds.js';
 import { compareThroughput } from './support/throughput.js';
 import { glueBatches, type Workload } from './support/workloads.js';
 

@@ -1,7 +1,7 @@
+import { interleave, timing } from '../src/latency/rounds.js';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.js';
 import { hasShared, sharedPath } from '../test/support/paths.js';
 import { type Benchmark, verify } from './support/benchmark.js';
-import { interleave, timing } from './support/rounds.js';
 import { glueExamples } from './support/workloads.js';
 
 const MAX_LENGTH = 64;

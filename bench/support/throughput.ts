@@ -1,5 +1,5 @@
+import { type Contender, interleave, medianRatio, timing } from '../../src/latency/rounds.js';
 import type { Row } from './benchmark.js';
-import { type Contender, interleave, medianRatio, timing } from './rounds.js';
 import { paddedTokens, realTokens, type Workload } from './workloads.js';
 
 /**

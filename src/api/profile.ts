@@ -47,7 +47,11 @@ export async function profile(model: LoadedModel, options: ProfileOptions = {}):
   });
 }
 
-async function lengthsOf(model: LoadedModel, options: ProfileOptions): Promise<number[]> {
+/** Tokens of the sequences of a batch: of those in the texts, where there are any. */
+export async function lengthsOf(
+  model: LoadedModel,
+  options: DataOptions & Pick<ProfileOptions, 'batch' | 'length' | 'texts' | 'signal'>,
+): Promise<number[]> {
   const { batch = 256, length = 128, texts } = options;
   if (texts === undefined) {
     const longest = longestInput(model.checkpoint.spec);

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command } from 'commander';
 import { version } from '../version.js';
+import { addBench } from './bench.js';
 import { addDevices } from './devices.js';
 import { describeFailure, exitCodes } from './errors.js';
 import { addEvaluate } from './evaluate.js';
@@ -34,6 +35,7 @@ addEvaluate(program, stop.signal);
 addPredict(program, stop.signal);
 addInspect(program, stop.signal);
 addProfile(program, stop.signal);
+addBench(program, stop.signal);
 addExport(program, stop.signal);
 addDevices(program);
 

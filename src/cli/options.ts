@@ -4,7 +4,8 @@ import { type DataFormat, dataFormats } from '../data/rows.js';
 import { EspalierError } from '../native/errors.js';
 import { type Columns, taskNames } from '../tasks/task.js';
 
-const numeric = v.pipe(
+/** A number in decimal notation. */
+export const numeric = v.pipe(
   v.string(),
   v.regex(/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i),
   v.transform((text) => Number(text)),
@@ -32,6 +33,16 @@ export function integerOption(flags: string, description: string, minimum: numbe
   const range =
     maximum === 2 ** 31 - 1 ? `a whole number, at least ${minimum}` : `a whole number from ${minimum} to ${maximum}`;
   return checkedOption(flags, description, range, integer(minimum, maximum));
+}
+
+/** Whole numbers separated by commas. */
+export function listOption(flags: string, description: string, minimum: number): Option {
+  const list = v.pipe(
+    v.string(),
+    v.transform((text) => text.split(',')),
+    v.array(integer(minimum, 2 ** 31 - 1)),
+  );
+  return checkedOption(flags, description, `whole numbers, at least ${minimum}, separated by commas`, list);
 }
 
 export function choiceOption(flags: string, description: string, choices: readonly [string, ...string[]]): Option {

@@ -135,7 +135,10 @@ async function timeOf(
 }
 
 /** Sequences of random tokens: which they are does not matter. */
-export function randomBatch({ vocabularySize }: ModelSpec, lengths: readonly number[]): PackedBatch {
+export function randomBatch(
+  { vocabularySize }: Pick<ModelSpec, 'vocabularySize'>,
+  lengths: readonly number[],
+): PackedBatch {
   const random = new Random(0);
   const offsets = new Int32Array(lengths.length + 1);
   for (const [index, length] of lengths.entries()) offsets[index + 1] = (offsets[index] as number) + length;

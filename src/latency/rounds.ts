@@ -1,4 +1,4 @@
-import { median } from '../../src/latency/median.js';
+import { median } from './median.js';
 
 /** Something that does the same work as its rivals, and can be timed again and again. */
 export interface Contender {
