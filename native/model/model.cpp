@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "core/thread_pool.h"
 #include "model/gradient_moments.h"
@@ -11,22 +12,21 @@
 namespace espalier {
 namespace {
 
-// A backward pass keeps the activations of every layer: fewer tokens at once bound its memory.
-constexpr int32_t kGradientTokens = kMicroBatchTokens / 2;
-
-// A forward pass keeps one layer's, which then stay in a thread's second-level cache.
+// The activations of one layer then stay in a thread's second-level cache, and those that a backward pass keeps of all
+// layers within bounds.
 constexpr int32_t kTokensOfThread = 256;
+constexpr int32_t kMomentTokens = 1024;
 
-/// Micro-batches of a forward pass and how many run at once, each on one thread: where there are enough of them, no
-/// thread waits for the others after every operation. Otherwise all threads share each operation.
-struct ForwardPlan {
-  std::vector<MicroBatch> parts;
-  int atOnce = 1;
-};
+/// Whether there are enough micro-batches for each thread to take its own through the whole model: none then waits for
+/// the others after every operation. Otherwise all threads share each operation.
+bool sharesOutTokens(const PackedBatch& batch, int threads) {
+  return threads > 1 && batch.tokens() >= 2 * kTokensOfThread * threads;
+}
 
-ForwardPlan planForward(const PackedBatch& batch, int threads) {
-  if (batch.tokens() >= 2 * kTokensOfThread * threads) return {splitBatch(batch, kTokensOfThread), threads};
-  return {splitBatch(batch, std::min(kTokensOfThread * threads, kMicroBatchTokens))};
+void forEachPart(const std::vector<MicroBatch>& parts, int atOnce, const std::function<void(int64_t index)>& run) {
+  const auto count = static_cast<int64_t>(parts.size());
+  if (atOnce > 1) return parallelFor(atOnce, count, run);
+  for (int64_t index = 0; index < count; ++index) run(index);
 }
 
 /// Device copies of a Mask and the way to one layer's part of it.
@@ -81,6 +81,10 @@ std::vector<int32_t> slice(const std::vector<int32_t>& values, const MicroBatch&
   return {begin, begin + part.sequences};
 }
 
+void addTo(std::vector<float>& sums, int64_t first, const std::vector<float>& values) {
+  for (size_t i = 0; i < values.size(); ++i) sums[static_cast<size_t>(first) + i] += values[i];
+}
+
 std::vector<float> readAll(Backend& backend, const Tensor& tensor) { return readTensor(backend, tensor).values; }
 
 }  // namespace
@@ -121,9 +125,12 @@ std::vector<float> Model::forward(const PackedBatch& batch, const Mask* mask, co
   const DeviceMask deviceMask(*backend_, spec_, mask);
   const bool firstTokens = spec_.firstTokensOnly(layers_.size() - 1);
   const Tensor logits = backend_->tensor(firstTokens ? batch.sequences() : batch.tokens(), spec_.labels);
-  const ForwardPlan plan = planForward(batch, backend_->threads());
-  const auto run = [&](int64_t index) {
-    const MicroBatch& part = plan.parts[static_cast<size_t>(index)];
+  const int threads = backend_->threads();
+  const bool sharesOut = sharesOutTokens(batch, threads);
+  const std::vector<MicroBatch> parts =
+      splitBatch(batch, sharesOut ? kTokensOfThread : std::min(kTokensOfThread * threads, kMicroBatchTokens));
+  forEachPart(parts, sharesOut ? threads : 1, [&](int64_t index) {
+    const MicroBatch& part = parts[static_cast<size_t>(index)];
     const WorkspaceLease workspace(*this);
     (*workspace).reset();
     const DeviceBatch rows(*backend_, spec_, batch, part);
@@ -135,13 +142,7 @@ std::vector<float> Model::forward(const PackedBatch& batch, const Mask* mask, co
     }
     const int32_t first = firstTokens ? part.firstSequence : part.firstToken;
     makeHead(*this, *workspace)->forward(hidden, logits.view.rowRange(first, hidden.rows));
-  };
-  const auto count = static_cast<int64_t>(plan.parts.size());
-  if (plan.atOnce > 1) {
-    parallelFor(plan.atOnce, count, run);
-  } else {
-    for (int64_t index = 0; index < count; ++index) run(index);
-  }
+  });
   std::vector<float> result = readAll(*backend_, logits);
   requireFinite(result);
   return result;
@@ -160,13 +161,22 @@ MaskGradients Model::maskGradients(const PackedBatch& batch, const Labels& label
   }
   const DeviceMask deviceMask(*backend_, spec_, mask);
   const Tensor losses = backend_->tensor(batch.sequences(), 1);
-  const Tensor heads = backend_->tensor(groupCount, allHeads);
-  const Tensor neurons = backend_->tensor(groupCount, allNeurons);
-  const WorkspaceLease workspace(*this);
-  for (const MicroBatch& part : splitBatch(batch, kGradientTokens)) {
+  // The same parts at any number of threads, since a group's sum is that of its parts' sums. Moments grow in the order
+  // of the parts: all threads share these.
+  const std::vector<MicroBatch> parts = splitBatch(batch, moments == nullptr ? kTokensOfThread : kMomentTokens);
+  std::vector<MaskGradients> sums(parts.size());
+  const bool sharesOut = moments == nullptr && static_cast<int64_t>(parts.size()) >= backend_->threads();
+  forEachPart(parts, sharesOut ? backend_->threads() : 1, [&](int64_t index) {
+    const MicroBatch& part = parts[static_cast<size_t>(index)];
+    std::vector<int32_t> ownGroups = slice(groups, part);
+    const int32_t firstGroup = ownGroups.front();
+    for (int32_t& group : ownGroups) group -= firstGroup;
+    const Tensor heads = backend_->tensor(ownGroups.back() + 1, allHeads);
+    const Tensor neurons = backend_->tensor(ownGroups.back() + 1, allNeurons);
+    const WorkspaceLease workspace(*this);
     (*workspace).reset();
     const DeviceBatch rows(*backend_, spec_, batch, part);
-    const auto partGroups = backend_->indices(slice(groups, part));
+    const auto partGroups = backend_->indices(ownGroups);
     const DeviceLabels partLabels(*backend_, spec_, labels, part);
     Matrix hidden = (*workspace).matrix(rows.tokens(), spec_.hiddenSize);
     embed(rows, hidden);
@@ -198,8 +208,15 @@ MaskGradients Model::maskGradients(const PackedBatch& batch, const Labels& label
                                           heads.view.columns(headColumn, shape.heads),
                                           neurons.view.columns(neuronColumn, shape.neurons), moments});
     }
+    sums[static_cast<size_t>(index)] = {{}, readAll(*backend_, heads), readAll(*backend_, neurons)};
+  });
+  MaskGradients result{readAll(*backend_, losses), std::vector<float>(static_cast<size_t>(groupCount * allHeads)),
+                       std::vector<float>(static_cast<size_t>(groupCount * allNeurons))};
+  for (size_t index = 0; index < parts.size(); ++index) {
+    const int64_t group = groups[static_cast<size_t>(parts[index].firstSequence)];
+    addTo(result.heads, group * allHeads, sums[index].heads);
+    addTo(result.neurons, group * allNeurons, sums[index].neurons);
   }
-  MaskGradients result{readAll(*backend_, losses), readAll(*backend_, heads), readAll(*backend_, neurons)};
   requireFinite(result.losses);
   return result;
 }
