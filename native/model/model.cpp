@@ -15,6 +15,7 @@ namespace {
 // The activations of one layer then stay in a thread's second-level cache, and those that a backward pass keeps of all
 // layers within bounds.
 constexpr int32_t kTokensOfThread = 256;
+/// Where all threads share each operation of a backward pass.
 constexpr int32_t kMomentTokens = 1024;
 
 /// Whether there are enough micro-batches for each thread to take its own through the whole model: none then waits for
@@ -23,6 +24,7 @@ bool sharesOutTokens(const PackedBatch& batch, int threads) {
   return threads > 1 && batch.tokens() >= 2 * kTokensOfThread * threads;
 }
 
+/// With `atOnce` above 1, operations inside `run` stay on the thread that calls them.
 void forEachPart(const std::vector<MicroBatch>& parts, int atOnce, const std::function<void(int64_t index)>& run) {
   const auto count = static_cast<int64_t>(parts.size());
   if (atOnce > 1) return parallelFor(atOnce, count, run);
