@@ -1,4 +1,4 @@
-import { timing } from '../src/latency/rounds.js';
+import { spreadOf } from '../src/latency/rounds.js';
 import { type BenchContext, type Benchmark, type Row, VerificationError } from './support/benchmark.js';
 import { peakRate } from './support/gemm-peak.js';
 import { miniLmModel } from './support/models.js';
@@ -39,12 +39,12 @@ async function stageRows({ threads }: BenchContext, { batch, dense, teacher, stu
   };
   const peak = await peakRate(threads);
   const row = (name: string, stage: (typeof stages)[number]): Row => {
-    const { median, fastest, slowest } = timing(runs.map(({ seconds }) => seconds[stage]));
+    const { median, lowest, highest } = spreadOf(runs.map(({ seconds }) => seconds[stage]));
     const counted = operations[name];
     return {
       stage: name,
       seconds: median,
-      range: `${fastest.toFixed(2)}-${slowest.toFixed(2)}`,
+      range: `${lowest.toFixed(2)}-${highest.toFixed(2)}`,
       GFLOP: counted === undefined ? '' : counted / 1e9,
       'share of peak': counted === undefined || peak === undefined ? '' : counted / median / peak,
     };

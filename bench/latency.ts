@@ -1,14 +1,14 @@
 import { Random } from '../src/data/random.js';
-import { sampleIndices } from '../src/data/sample.js';
 import { LatencyCost } from '../src/latency/latency-cost.js';
 import type { LatencyProfile } from '../src/latency/latency-profile.js';
-import { measureLatencies, randomBatch } from '../src/latency/measure.js';
+import { emptyProfile, measureLatencies, randomBatch, unitsOf } from '../src/latency/measure.js';
 import { median } from '../src/latency/median.js';
-import { interleave, medianRatio, timed } from '../src/latency/rounds.js';
+import { interleave, ratios, spreadOf, timed } from '../src/latency/rounds.js';
 import { Engine } from '../src/native/engine.js';
 import { Model } from '../src/native/model.js';
-import { pruneEspalier } from '../src/prune/espalier.js';
-import { drawUnlabelled } from '../src/tasks/calibration.js';
+import { measureCurves, pruneOnCurves } from '../src/prune/espalier.js';
+import { unitKindOf } from '../src/prune/units.js';
+import { drawLengths, drawUnlabelled } from '../src/tasks/calibration.js';
 import { findTask } from '../src/tasks/task.js';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.js';
 import { hasShared, sharedPath } from '../test/support/paths.js';
@@ -77,7 +77,11 @@ async function profileOf(
   { rounds, log }: BenchContext,
 ): Promise<LatencyProfile> {
   log(`${name}: profile`);
-  return measureLatencies(model, await lengthsOf(task), { rounds });
+  const { maxLength } = findTask(task);
+  const tokenizer = await loadTokenizer(sharedPath('models', `minilm-${task}`));
+  const draw = { maxLength, samples: BATCH, seed: 0 };
+  const lengths = drawLengths(await glueExamples(task, 'train'), findTask(task), tokenizer, draw);
+  return measureLatencies(model, emptyProfile(model, lengths), { rounds });
 }
 
 const open = ({ spec, weights }: BenchModel, threads: number): Promise<Model> =>
@@ -86,14 +90,14 @@ const open = ({ spec, weights }: BenchModel, threads: number): Promise<Model> =>
 async function predictShapes({ name, model, profile, cost }: Profiled, { rounds, log }: BenchContext): Promise<Row[]> {
   log(`${name}: ${SHAPES} shapes`);
   const random = new Random(1);
-  const first = (count: number) => Array.from({ length: count }, (_, unit) => unit);
   const { layers } = model.spec;
   const shapes: Model[] = [];
   try {
     while (shapes.length < SHAPES) {
-      const heads = layers.map((layer) => first(random.below(layer.heads + 1)));
-      const neurons = layers.map((layer) => first(random.below(layer.neurons + 1)));
-      shapes.push(await model.select({ heads, neurons }, 'inference'));
+      const units = unitsOf(layers, (layer, sublayer) =>
+        random.below((layers[layer]?.[unitKindOf(sublayer)] as number) + 1),
+      );
+      shapes.push(await model.select(units, 'inference'));
     }
     const batch = randomBatch(model.spec, profile.lengths);
     const contenders = shapes.map((shape) => timed('shape', () => shape.forward(batch)));
@@ -122,38 +126,29 @@ async function pruneToLatency(
   const examples = await glueExamples(task, 'train');
   const samples = await drawUnlabelled(examples, findTask(task), tokenizer, { maxLength, samples: SAMPLES, seed: 0 });
   const batch = randomBatch(model.spec, profile.lengths);
+  const options = { loss, seed: 0, sequenceLength: averageLength as number, keep: 1, costs: cost };
+  const curves = await measureCurves(model, samples, options);
   const rows: Row[] = [];
   for (const keep of KEEPS) {
     log(`${name}: keep ${keep}`);
-    const options = { loss, seed: 0, sequenceLength: averageLength as number, keep, costs: cost };
-    const { model: pruned, macs } = await pruneEspalier(model, samples, options);
+    const { model: pruned, macs } = await pruneOnCurves(model, samples, curves, { ...options, keep });
     using smaller = pruned;
     const seconds = await interleave(
       [timed('pruned', () => smaller.forward(batch)), timed('dense', () => model.forward(batch))],
       rounds,
     );
     const [own, dense] = seconds as [number[], number[]];
-    const ratios = own.map((value, round) => value / (dense[round] as number));
-    const measured = 1 / medianRatio(dense, own);
+    const { median: measured, lowest, highest } = spreadOf(ratios(own, dense));
     rows.push({
       model: name,
       keep,
       predicted: cost.whole(smaller.spec.layers) / cost.whole(model.spec.layers),
       measured,
-      range: `${Math.min(...ratios).toFixed(3)}-${Math.max(...ratios).toFixed(3)}`,
+      range: `${lowest.toFixed(3)}-${highest.toFixed(3)}`,
       'measured / asked': measured / keep,
       'realised speed-up': 1 / measured,
       MACs: macs.kept,
     });
   }
   return rows;
-}
-
-async function lengthsOf(task: 'mrpc' | 'sst2'): Promise<number[]> {
-  const { encode, maxLength } = findTask(task);
-  const tokenizer = await loadTokenizer(sharedPath('models', `minilm-${task}`));
-  const examples = await glueExamples(task, 'train');
-  return Array.from(sampleIndices(examples.length, BATCH, 0), (index) => examples[index])
-    .flatMap((example) => (example ? encode(example, tokenizer, maxLength) : []))
-    .map(({ ids }) => ids.length);
 }

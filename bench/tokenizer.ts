@@ -1,4 +1,4 @@
-import { interleave, timing } from '../src/latency/rounds.js';
+import { interleave, spreadOf } from '../src/latency/rounds.js';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.js';
 import { hasShared, sharedPath } from '../test/support/paths.js';
 import { type Benchmark, verify } from './support/benchmark.js';
@@ -56,12 +56,12 @@ export const tokenizer: Benchmark = {
     log(`${examples.length} sentences`);
     const seconds = await interleave(contenders, rounds);
     return contenders.map(({ name, tokens }, index) => {
-      const { median, fastest, slowest } = timing(seconds[index] as number[]);
+      const { median, lowest, highest } = spreadOf(seconds[index] as number[]);
       const rate = (passed: number) => Math.round(examples.length / passed);
       return {
         tokenizer: name,
         'sentences/s': rate(median),
-        range: `${rate(slowest)}-${rate(fastest)}`,
+        range: `${rate(highest)}-${rate(lowest)}`,
         'tokens/s': Math.round(tokens / median),
       };
     });

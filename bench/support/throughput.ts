@@ -1,4 +1,4 @@
-import { type Contender, interleave, medianRatio, timing } from '../../src/latency/rounds.js';
+import { type Contender, interleave, ratios, spreadOf } from '../../src/latency/rounds.js';
 import type { Row } from './benchmark.js';
 import { paddedTokens, realTokens, type Workload } from './workloads.js';
 
@@ -12,10 +12,10 @@ export async function compareThroughput(contenders: Contender[], workload: Workl
   const row: Row = { workload: workload.name, 'padded/real': paddedTokens(workload) / tokens };
   for (const [index, { name }] of contenders.entries()) {
     const own = seconds[index] as number[];
-    const { median, fastest, slowest } = timing(own);
+    const { median, lowest, highest } = spreadOf(own);
     row[name] = tokens / median;
-    row[`${name} range`] = `${Math.round(tokens / slowest)}-${Math.round(tokens / fastest)}`;
-    if (index > 0) row[`vs ${name}`] = medianRatio(own, seconds[0] as number[]);
+    row[`${name} range`] = `${Math.round(tokens / highest)}-${Math.round(tokens / lowest)}`;
+    if (index > 0) row[`vs ${name}`] = spreadOf(ratios(own, seconds[0] as number[])).median;
   }
   return row;
 }

@@ -1,6 +1,6 @@
 import { type Example, readExamples } from '../../src/data/examples.js';
 import { packSequences } from '../../src/data/pack.js';
-import { Random } from '../../src/data/random.js';
+import { randomBatch } from '../../src/latency/measure.js';
 import type { PackedBatch } from '../../src/native/addon.js';
 import { findTask } from '../../src/tasks/task.js';
 import { loadTokenizer } from '../../src/tokenizer/tokenizer.js';
@@ -28,12 +28,7 @@ export const paddedTokens = ({ batches }: Workload): number =>
 
 /** Random ids, every sequence as long as the others. */
 export function equalLengths(sequences: number, length: number, vocabularySize: number): Workload {
-  const random = new Random(1);
-  const packed = {
-    ids: Int32Array.from({ length: sequences * length }, () => random.below(vocabularySize)),
-    tokenTypes: new Int32Array(sequences * length),
-    offsets: Int32Array.from({ length: sequences + 1 }, (_, index) => index * length),
-  };
+  const packed = randomBatch({ vocabularySize }, new Array(sequences).fill(length));
   return { name: `length ${length}`, batches: [{ packed, longest: length }], labels: [new Int32Array(sequences)] };
 }
 

@@ -1,12 +1,12 @@
 import type { Example } from '../data/examples.js';
 import { randomBatch } from '../latency/measure.js';
-import { median, quantile } from '../latency/median.js';
-import { interleave, timed } from '../latency/rounds.js';
+import { quantile } from '../latency/median.js';
+import { interleave, ratios, type Spread, spreadOf, timed } from '../latency/rounds.js';
 import { EspalierError } from '../native/errors.js';
 import { version } from '../version.js';
 import type { DataOptions, WorkOptions } from './evaluate.js';
 import type { LoadedModel } from './model.js';
-import { lengthsOf } from './profile.js';
+import { lengthsOf, textsFrom } from './profile.js';
 
 export interface BenchOptions extends DataOptions, WorkOptions {
   /** Another model, on the same inputs in turns. */
@@ -22,12 +22,9 @@ export interface BenchOptions extends DataOptions, WorkOptions {
 }
 
 /** Seconds of one batch over the rounds. */
-export interface Latency {
-  median: number;
+export interface Latency extends Spread {
   p90: number;
   p99: number;
-  lowest: number;
-  highest: number;
 }
 
 export interface Speed {
@@ -42,7 +39,7 @@ export interface BenchRow extends Speed {
   tokens: number;
   /** The other model, and how many times as long as this one it takes: round by round. */
   against?: Speed;
-  speedup?: { median: number; lowest: number; highest: number };
+  speedup?: Spread;
 }
 
 export interface BenchReport {
@@ -61,11 +58,13 @@ export interface BenchReport {
  * @throws EspalierError ERR_OPTION, ERR_TASK, ERR_DATA, ERR_NON_FINITE, ERR_OUT_OF_MEMORY, ERR_CANCELLED
  */
 export async function bench(model: LoadedModel, options: BenchOptions = {}): Promise<BenchReport> {
-  const { against, batches = [256], lengths = [128], texts, rounds = 9, signal, onProgress } = options;
+  const { against, batches = [256], lengths = [128], rounds = 9, signal, onProgress } = options;
   if (against !== undefined && (against.device !== model.device || against.threads !== model.threads)) {
     throw new EspalierError('ERR_OPTION', 'the two models compute on different devices or threads (load them alike)');
   }
   const models = against === undefined ? [model] : [model, against];
+  // Once for all batch sizes: standard input can be read no more often.
+  const texts = options.texts && (await textsFrom(model, options.texts, options));
   const cases = batches.flatMap((batch) =>
     (texts === undefined ? lengths : [undefined]).map((length) => ({ batch, length })),
   );
@@ -75,7 +74,7 @@ export async function bench(model: LoadedModel, options: BenchOptions = {}): Pro
   const vocabularySize = Math.min(...models.map(({ checkpoint }) => checkpoint.spec.vocabularySize));
   const rows: BenchRow[] = [];
   for (const { batch, length } of cases) {
-    const packed = randomBatch({ vocabularySize }, await lengthsOf(model, { ...options, batch, length }));
+    const packed = randomBatch({ vocabularySize }, await lengthsOf(model, { ...options, texts, batch, length }));
     const contenders = models.map(({ native }) =>
       timed('model', async () => {
         await native.forward(packed, { signal });
@@ -89,7 +88,7 @@ export async function bench(model: LoadedModel, options: BenchOptions = {}): Pro
       ...(length !== undefined && { length }),
       tokens,
       ...speedOf(own as number[], tokens),
-      ...(other && { against: speedOf(other, tokens), speedup: spreadOf(own as number[], other) }),
+      ...(other && { against: speedOf(other, tokens), speedup: spreadOf(ratios(other, own as number[])) }),
     });
   }
   return { command: 'bench', version, device: model.device, threads: model.threads, rounds, rows };
@@ -97,16 +96,9 @@ export async function bench(model: LoadedModel, options: BenchOptions = {}): Pro
 
 function speedOf(seconds: readonly number[], tokens: number): Speed {
   const latency = {
-    median: median(seconds),
+    ...spreadOf(seconds),
     p90: quantile(seconds, 0.9),
     p99: quantile(seconds, 0.99),
-    lowest: Math.min(...seconds),
-    highest: Math.max(...seconds),
   };
   return { tokensPerSecond: tokens / latency.median, latency };
-}
-
-function spreadOf(own: readonly number[], other: readonly number[]): BenchRow['speedup'] {
-  const ratios = other.map((seconds, round) => seconds / (own[round] as number));
-  return { median: median(ratios), lowest: Math.min(...ratios), highest: Math.max(...ratios) };
 }

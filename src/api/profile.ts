@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import { checkOutputFile, writeOutputFile } from '../checkpoint/output-file.js';
 import type { Example } from '../data/examples.js';
-import { sampleIndices } from '../data/sample.js';
 import { type LatencyProfile, readProfile } from '../latency/latency-profile.js';
 import { emptyProfile, measureLatencies } from '../latency/measure.js';
 import { EspalierError } from '../native/errors.js';
 import { longestInput } from '../native/longest-input.js';
+import { drawLengths } from '../tasks/calibration.js';
 import { resolveTask } from '../tasks/task.js';
 import { type DataOptions, examplesFrom, lengthLimit, type WorkOptions } from './evaluate.js';
 import type { LoadedModel } from './model.js';
@@ -33,12 +33,10 @@ export interface ProfileOptions extends DataOptions, WorkOptions {
  */
 export async function profile(model: LoadedModel, options: ProfileOptions = {}): Promise<LatencyProfile> {
   const { rounds = 7, output, force, signal, onProgress } = options;
-  const lengths = await lengthsOf(model, options);
-  const previous =
-    output === undefined ? undefined : await unfinished(output, emptyProfile(model.native, lengths), force);
-  return measureLatencies(model.native, lengths, {
+  const fresh = emptyProfile(model.native, await lengthsOf(model, options));
+  const found = output === undefined ? undefined : await unfinished(output, fresh, force);
+  return measureLatencies(model.native, found ?? fresh, {
     rounds,
-    previous,
     signal,
     onWidths: (done, total) => onProgress?.({ stage: 'profile', done, total }),
     onRound: async (measured) => {
@@ -62,13 +60,21 @@ export async function lengthsOf(
     );
   }
   const task = resolveTask(model.checkpoint, options.task);
-  const examples = await examplesFrom(texts, task, { ...options, labels: false });
-  const limit = lengthLimit(model, task, options.maxLength);
-  return Array.from(sampleIndices(examples.length, batch, 0))
-    .flatMap((index) => task.encode(examples[index] as Example, model.tokenizer, limit))
-    .slice(0, batch)
-    .map(({ ids }) => ids.length);
+  const maxLength = lengthLimit(model, task, options.maxLength);
+  return drawLengths(await textsFrom(model, texts, options), task, model.tokenizer, {
+    maxLength,
+    samples: batch,
+    seed: 0,
+  });
 }
+
+/** Examples whose labels do not matter. */
+export const textsFrom = (
+  model: LoadedModel,
+  texts: string | readonly Example[],
+  options: DataOptions & Pick<WorkOptions, 'signal'>,
+): Promise<readonly Example[]> =>
+  examplesFrom(texts, resolveTask(model.checkpoint, options.task), { ...options, labels: false });
 
 /** What an earlier run left of the same measurement. Throws ERR_OUTPUT where the file is of another. */
 async function unfinished(

@@ -105,10 +105,12 @@ export async function prune(model: LoadedModel, options: PruneOptions): Promise<
   }
   checkConstraint(options);
   const task = resolveTask(model.checkpoint, options.task);
-  const measured = await latencyProfile(model, options);
-  const latency = measured && new LatencyCost(measured, model.checkpoint.spec);
   const comparison = await Comparison.prepare(model, task, options);
-  const calibration = await samplesFor(preset, model, task, options);
+  // Once for profile and calibration: standard input can be read no more often. Only kwon needs the labels.
+  const train = await examplesFrom(options.train, task, { ...options, labels: preset === 'kwon' });
+  const measured = await latencyProfile(model, train, options);
+  const latency = measured && new LatencyCost(measured, model.checkpoint.spec);
+  const calibration = await samplesFor(preset, model, task, train, options);
   const dense = await comparison?.metricsOf(model.native, 'evaluate dense');
   const stages: Record<string, Metrics> = {};
   const outcome = await pruneModel(model.native, calibration, {
@@ -170,22 +172,30 @@ function checkConstraint({ constraint = 'macs', profile: measured }: PruneOption
 }
 
 /** What the model's sub-layers take, where latency is the constraint. */
-async function latencyProfile(model: LoadedModel, options: PruneOptions): Promise<LatencyProfile | undefined> {
-  const { constraint, profile: measured, train } = options;
+async function latencyProfile(
+  model: LoadedModel,
+  train: readonly Example[],
+  options: PruneOptions,
+): Promise<LatencyProfile | undefined> {
+  const { constraint, profile: measured } = options;
   if (constraint !== 'latency') return undefined;
   if (typeof measured === 'string') return readProfile(measured);
   const { batch: _, ...data } = options;
   return measured ?? profile(model, { ...data, texts: train, rounds: roundsOnTheSpot });
 }
 
-/** What the preset is calibrated on: labels are read for kwon only. */
-async function samplesFor(preset: Preset, model: LoadedModel, task: Task, options: PruneOptions): Promise<Samples> {
+/** What the preset is calibrated on. */
+async function samplesFor(
+  preset: Preset,
+  model: LoadedModel,
+  task: Task,
+  train: readonly Example[],
+  options: PruneOptions,
+): Promise<Samples> {
   const { samples = 2048, seed = 0, signal } = options;
   const maxLength = lengthLimit(model, task, options.maxLength);
-  const labels = preset === 'kwon';
-  const train = await examplesFrom(options.train, task, { ...options, labels });
   const draw = { maxLength, samples, seed, signal };
-  return labels
+  return preset === 'kwon'
     ? drawCalibration(train, task, model.tokenizer, draw)
     : { batch: await drawUnlabelled(train, task, model.tokenizer, draw) };
 }

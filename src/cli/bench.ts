@@ -8,9 +8,9 @@ import {
   addDeviceOptions,
   addOutputOptions,
   checkedOption,
-  columnsOf,
   type DataFlags,
   type DeviceFlags,
+  dataOptionsOf,
   integerOption,
   listOption,
   numeric,
@@ -63,10 +63,7 @@ export function addBench(program: Command, signal: AbortSignal): void {
     await using against = flags.against === undefined ? undefined : await load(flags.against);
     const report = await bench(model, {
       against,
-      task: flags.task,
-      columns: columnsOf(flags),
-      format: flags.format,
-      maxLength: flags.maxLength,
+      ...dataOptionsOf(flags),
       batches: flags.batch,
       lengths: flags.length,
       texts: flags.texts,

@@ -4,9 +4,9 @@ import {
   addDataOptions,
   addDeviceOptions,
   addOutputOptions,
-  columnsOf,
   type DataFlags,
   type DeviceFlags,
+  dataOptionsOf,
   integerOption,
 } from './options.js';
 import { helpExamples, printResult } from './output.js';
@@ -44,11 +44,8 @@ export function addEvaluate(program: Command, signal: AbortSignal): void {
       const onProgress = showProgress(process.stderr, flags.quiet);
       await using model = await loadModel(directory, { device: flags.device, threads: flags.threads, signal });
       const result = await evaluate(model, {
-        task: flags.task,
+        ...dataOptionsOf(flags),
         examples: flags.eval,
-        columns: columnsOf(flags),
-        format: flags.format,
-        maxLength: flags.maxLength,
         limit: flags.limit,
         batch: flags.batch,
         predictions: flags.predictions,

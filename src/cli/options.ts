@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import * as v from 'valibot';
+import type { DataOptions } from '../api/evaluate.js';
 import { type DataFormat, dataFormats } from '../data/rows.js';
 import { EspalierError } from '../native/errors.js';
 import { type Columns, taskNames } from '../tasks/task.js';
@@ -72,6 +73,12 @@ export interface DataFlags {
   labelColumn?: string;
   format?: DataFormat;
   maxLength?: number;
+}
+
+/** What says how the data files of a command are read. */
+export function dataOptionsOf(flags: DataFlags): DataOptions {
+  const { task, format, maxLength } = flags;
+  return { task, columns: columnsOf(flags), format, maxLength };
 }
 
 export function columnsOf({ textColumn, pairColumn, labelColumn }: DataFlags): Partial<Columns> {

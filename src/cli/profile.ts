@@ -2,13 +2,14 @@ import type { Command } from 'commander';
 import { type LatencyProfile, loadModel, profile } from '../index.js';
 import { LatencyCost } from '../latency/latency-cost.js';
 import { median } from '../latency/median.js';
+import { unitKindOf } from '../prune/units.js';
 import {
   addDataOptions,
   addDeviceOptions,
   addOutputOptions,
-  columnsOf,
   type DataFlags,
   type DeviceFlags,
+  dataOptionsOf,
   integerOption,
 } from './options.js';
 import { helpExamples, printResult } from './output.js';
@@ -47,10 +48,7 @@ export function addProfile(program: Command, signal: AbortSignal): void {
     const onProgress = showProgress(process.stderr, flags.quiet);
     await using model = await loadModel(directory, { device: flags.device, threads: flags.threads, signal });
     const measured = await profile(model, {
-      task: flags.task,
-      columns: columnsOf(flags),
-      format: flags.format,
-      maxLength: flags.maxLength,
+      ...dataOptionsOf(flags),
       batch: flags.batch,
       length: flags.length,
       texts: flags.texts,
@@ -69,7 +67,7 @@ function summary(profile: LatencyProfile, predicted: number, output: string): st
   const { inner, last, rest, whole, lengths } = profile;
   const columns = (['attention', 'ffn'] as const).map((sublayer) =>
     table([
-      [sublayer === 'attention' ? 'heads' : 'neurons', 'of a layer', ...(last ? ['of the last layer'] : [])],
+      [unitKindOf(sublayer), 'of a layer', ...(last ? ['of the last layer'] : [])],
       ...inner[sublayer].map(({ units, samples }) => [
         String(units),
         milliseconds(samples),

@@ -18,9 +18,9 @@ import {
   addDeviceOptions,
   addOutputOptions,
   choiceOption,
-  columnsOf,
   type DataFlags,
   type DeviceFlags,
+  dataOptionsOf,
   integerOption,
   ratioOption,
 } from './options.js';
@@ -83,12 +83,9 @@ export function addPrune(program: Command, signal: AbortSignal): void {
     const onProgress = showProgress(process.stderr, flags.quiet);
     await using model = await loadModel(directory, { device: flags.device, threads: flags.threads, signal });
     await using result = await prune(model, {
-      task: flags.task,
+      ...dataOptionsOf(flags),
       train: flags.train,
       eval: flags.eval,
-      columns: columnsOf(flags),
-      format: flags.format,
-      maxLength: flags.maxLength,
       keep: flags.keep,
       constraint: flags.constraint,
       profile: flags.profile,

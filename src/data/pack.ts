@@ -1,8 +1,7 @@
 import type { PackedBatch } from '../native/addon.js';
-import type { Encoding } from '../tokenizer/tokenizer.js';
 
 /** Joins sequences without padding, in order. */
-export function packSequences(sequences: readonly Pick<Encoding, 'ids' | 'typeIds'>[]): PackedBatch {
+export function packSequences(sequences: readonly Record<'ids' | 'typeIds', ArrayLike<number>>[]): PackedBatch {
   const offsets = new Int32Array(sequences.length + 1);
   for (const [index, { ids }] of sequences.entries()) offsets[index + 1] = (offsets[index] as number) + ids.length;
   const ids = new Int32Array(offsets.at(-1) as number);

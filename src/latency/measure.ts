@@ -1,17 +1,17 @@
 import { arch, cpus } from 'node:os';
+import { packSequences } from '../data/pack.js';
 import { Random } from '../data/random.js';
 import type { KeptUnits, LayerShape, ModelSpec, PackedBatch, Sublayer } from '../native/addon.js';
 import type { CallOptions } from '../native/call.js';
 import type { Model } from '../native/model.js';
 import { sequences } from '../prune/sequences.js';
+import { unitKindOf } from '../prune/units.js';
 import { version } from '../version.js';
 import type { LatencyProfile, LatencyTable } from './latency-profile.js';
 
 export interface MeasureOptions extends CallOptions {
   /** Times that every width is measured. */
   rounds: number;
-  /** An unfinished profile of the same model, batch and machine, to go on with. */
-  previous?: LatencyProfile | undefined;
   onWidths?: ((done: number, total: number) => void) | undefined;
   /** Called after every round, with all that has been measured so far. */
   onRound?: ((profile: LatencyProfile) => Promise<void>) | undefined;
@@ -23,7 +23,11 @@ const narrowest = 16;
 /** Sequences that a model computes before its time is taken. */
 const warmUp = 16;
 
-/** A profile of nothing yet. */
+/**
+ * A profile of nothing yet.
+ *
+ * @param lengths tokens of the batch's sequences
+ */
 export function emptyProfile({ spec, engine }: Model, lengths: readonly number[]): LatencyProfile {
   return {
     command: 'profile',
@@ -53,17 +57,16 @@ export function emptyProfile({ spec, engine }: Model, lengths: readonly number[]
  * passes of models in which every layer (or only the last) has that one sub-layer and nothing else. Round by round all
  * widths take turns, so that a disturbance of the machine does not hit one of them alone.
  *
- * @param lengths tokens of the batch's sequences
+ * @param profile empty, or an unfinished one of the same model, batch and machine: it grows by what is measured
  * @throws EspalierError ERR_CANCELLED, ERR_OUT_OF_MEMORY
  */
 export async function measureLatencies(
   model: Model,
-  lengths: readonly number[],
-  { rounds, previous, signal, onWidths, onRound }: MeasureOptions,
+  profile: LatencyProfile,
+  { rounds, signal, onWidths, onRound }: MeasureOptions,
 ): Promise<LatencyProfile> {
-  const profile = previous ?? emptyProfile(model, lengths);
   const { layers } = model.spec;
-  const batch = randomBatch(model.spec, lengths);
+  const batch = randomBatch(model.spec, profile.lengths);
   const time = (kept: KeptUnits) => timeOf(model, kept, batch, signal);
   const lastLayer = layers.length - 1;
   const points = [
@@ -92,8 +95,7 @@ export async function measureLatencies(
 /** The last layer of a model whose head reads first tokens computes little but its keys and values for the others. */
 const hasOwnLast = ({ head, layers }: ModelSpec): boolean => head === 'sequence' && layers.length > 0;
 
-const widthOf = ({ heads, neurons }: LayerShape, sublayer: Sublayer): number =>
-  sublayer === 'attention' ? heads : neurons;
+const widthOf = (layer: LayerShape, sublayer: Sublayer): number => layer[unitKindOf(sublayer)];
 
 function widthsOf(layers: readonly LayerShape[]): LatencyTable {
   const heads = Math.max(0, ...layers.map((layer) => layer.heads));
@@ -113,7 +115,10 @@ function pointsOf(table: LatencyTable, where: (layer: number) => boolean) {
 }
 
 /** The first so many units of every sub-layer. */
-function unitsOf(layers: readonly LayerShape[], width: (layer: number, sublayer: Sublayer) => number): KeptUnits {
+export function unitsOf(
+  layers: readonly LayerShape[],
+  width: (layer: number, sublayer: Sublayer) => number,
+): KeptUnits {
   const first = (count: number) => Array.from({ length: count }, (_, unit) => unit);
   return {
     heads: layers.map((_, layer) => first(width(layer, 'attention'))),
@@ -140,12 +145,10 @@ export function randomBatch(
   lengths: readonly number[],
 ): PackedBatch {
   const random = new Random(0);
-  const offsets = new Int32Array(lengths.length + 1);
-  for (const [index, length] of lengths.entries()) offsets[index + 1] = (offsets[index] as number) + length;
-  const tokens = offsets.at(-1) as number;
-  return {
-    ids: Int32Array.from({ length: tokens }, () => random.below(vocabularySize)),
-    tokenTypes: new Int32Array(tokens),
-    offsets,
-  };
+  return packSequences(
+    lengths.map((length) => ({
+      ids: Array.from({ length }, () => random.below(vocabularySize)),
+      typeIds: new Array(length).fill(0),
+    })),
+  );
 }

@@ -18,10 +18,10 @@ export function timed(name: string, work: () => Promise<unknown>): Contender {
   };
 }
 
-export interface Timing {
+export interface Spread {
   median: number;
-  fastest: number;
-  slowest: number;
+  lowest: number;
+  highest: number;
 }
 
 /** One round is each contender once; the order turns from round to round. Seconds by contender, round by round. */
@@ -39,11 +39,10 @@ export async function interleave(contenders: readonly Contender[], rounds: numbe
   return seconds;
 }
 
-export function timing(values: readonly number[]): Timing {
-  return { median: median(values), fastest: Math.min(...values), slowest: Math.max(...values) };
+export function spreadOf(values: readonly number[]): Spread {
+  return { median: median(values), lowest: Math.min(...values), highest: Math.max(...values) };
 }
 
-/** Median of the round by round ratios: what disturbs a whole round cancels. */
-export function medianRatio(values: readonly number[], base: readonly number[]): number {
-  return median(values.map((value, round) => value / (base[round] as number)));
-}
+/** Round by round: what disturbs a whole round cancels. */
+export const ratios = (values: readonly number[], base: readonly number[]): number[] =>
+  values.map((value, round) => value / (base[round] as number));

@@ -2,7 +2,7 @@ import type { LayerShape, Mask } from '../native/addon.js';
 import type { CostModel } from './cost.js';
 import type { ErrorCurve } from './error-curves.js';
 import { maskWithout, shareOut } from './share-out.js';
-import { type UnitValues, unitRanges } from './units.js';
+import { type UnitValues, unitKindOf, unitRanges } from './units.js';
 
 /**
  * Step 2, mask search under another cost (Kwon et al. 2022, section 4.1): the units that keep the most importance within
@@ -18,7 +18,7 @@ export function searchUnderCosts(
 ): Mask {
   const curves = layers.flatMap((_, layer) =>
     (['attention', 'ffn'] as const).map((sublayer): ErrorCurve => {
-      const kind = sublayer === 'attention' ? 'heads' : 'neurons';
+      const kind = unitKindOf(sublayer);
       const { start, end } = unitRanges(layers, kind)[layer] as { start: number; end: number };
       return { layer, sublayer, ...leastImportantFirst(importance[kind].subarray(start, end)) };
     }),

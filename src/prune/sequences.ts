@@ -1,3 +1,4 @@
+import { packSequences } from '../data/pack.js';
 import type { PackedBatch } from '../native/addon.js';
 
 /** Sequences from .. to - 1 of a batch. */
@@ -25,19 +26,10 @@ export function holdOut(batch: PackedBatch, step: number): PackedBatch[] {
 }
 
 function select({ ids, tokenTypes, offsets }: PackedBatch, indices: readonly number[]): PackedBatch {
-  const ends: number[] = [0];
-  for (const index of indices) {
-    ends.push((ends.at(-1) as number) + (offsets[index + 1] as number) - (offsets[index] as number));
-  }
-  const selected = {
-    ids: new Int32Array(ends.at(-1) as number),
-    tokenTypes: new Int32Array(ends.at(-1) as number),
-    offsets: Int32Array.from(ends),
-  };
-  for (const [place, index] of indices.entries()) {
-    const [start, end] = [offsets[index] as number, offsets[index + 1] as number];
-    selected.ids.set(ids.subarray(start, end), ends[place]);
-    selected.tokenTypes.set(tokenTypes.subarray(start, end), ends[place]);
-  }
-  return selected;
+  return packSequences(
+    indices.map((index) => {
+      const [start, end] = [offsets[index], offsets[index + 1]];
+      return { ids: ids.subarray(start, end), typeIds: tokenTypes.subarray(start, end) };
+    }),
+  );
 }

@@ -2,7 +2,7 @@ import type { LayerShape, Mask } from '../native/addon.js';
 import { allocate, choicesOf } from './allocate.js';
 import type { CostModel } from './cost.js';
 import type { ErrorCurve } from './error-curves.js';
-import { fullMask, unitRanges } from './units.js';
+import { fullMask, unitKindOf, unitRanges } from './units.js';
 
 /** How many units each sub-layer loses so that `keep` of the cost is left and the sum of errors is the smallest. */
 export function shareOut(curves: readonly ErrorCurve[], keep: number, costs: CostModel): number[] {
@@ -19,7 +19,7 @@ export function maskWithout(
 ): Mask {
   const mask = fullMask(layers);
   for (const [index, { layer, sublayer, order }] of curves.entries()) {
-    const kind = sublayer === 'attention' ? 'heads' : 'neurons';
+    const kind = unitKindOf(sublayer);
     const { start } = unitRanges(layers, kind)[layer] as { start: number };
     for (const unit of order.subarray(0, removed[index])) mask[kind][start + unit] = 0;
   }

@@ -6,6 +6,7 @@ import type { Model } from '../native/model.js';
 import { scaleSystem, solveFiltered } from '../native/solver.js';
 import { compact, droppedNeurons } from './compact.js';
 import { squaredDistance } from './residual.js';
+import { unitKindOf } from './units.js';
 import { floats, outputProjection } from './weights.js';
 
 /** Scales outside [-maxScale, maxScale] are not trusted, as in the public code. */
@@ -74,7 +75,7 @@ async function tuneSublayer(
   signal: AbortSignal | undefined,
 ): Promise<TunedSublayer> {
   const { system, targetSquares } = await sublayerSystem(student, states, guide, layer, sublayer, signal);
-  const units = student.spec.layers[layer]?.[sublayer === 'attention' ? 'heads' : 'neurons'] as number;
+  const units = student.spec.layers[layer]?.[unitKindOf(sublayer)] as number;
   const ones = new Float64Array(units).fill(1);
   const { scales = ones, problem } = await fitScales(system, units, student.engine.threads);
   if (problem === undefined) await student.scaleUnits(layer, sublayer, scales);

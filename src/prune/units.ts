@@ -1,7 +1,8 @@
-import type { LayerShape, Mask } from '../native/addon.js';
+import type { LayerShape, Mask, Sublayer } from '../native/addon.js';
 
 /** The two kinds of units that are pruned. */
 export type UnitKind = 'heads' | 'neurons';
+export const unitKindOf = (sublayer: Sublayer): UnitKind => (sublayer === 'attention' ? 'heads' : 'neurons');
 export const unitKinds = ['heads', 'neurons'] as const;
 
 /** One value a head and one a neuron, layers one after another, as in a Mask. */

@@ -60,6 +60,19 @@ export async function drawUnlabelled(
   );
 }
 
+/** Lengths of sequences of examples drawn with replacement. Throws ERR_DATA. */
+export function drawLengths(
+  examples: readonly Example[],
+  task: Task,
+  tokenizer: Tokenizer,
+  { maxLength, samples, seed }: DrawOptions,
+): number[] {
+  return Array.from(sampleIndices(examples.length, samples, seed))
+    .flatMap((index) => task.encode(examples[index] as Example, tokenizer, maxLength))
+    .slice(0, samples)
+    .map(({ ids }) => ids.length);
+}
+
 /** Which sequence of which example; it is made when it is drawn. */
 interface SequencePlace {
   example: number;

@@ -9,6 +9,7 @@ import {
   profile,
   prune,
 } from '../../src/index.js';
+import { runCli } from '../support/cli.js';
 import { demoData, sentimentMini } from '../support/paths.js';
 import { temporaryDirectory } from '../support/temporary.js';
 
@@ -108,4 +109,44 @@ t.test('pruning to a latency spends the profile, measured before or now', async 
     code: 'ERR_OPTION',
     message: /cannot read absent\.json/,
   });
+});
+
+t.test('texts that come on standard input are read once, for the profile and for what follows', async (t) => {
+  const text = readFileSync(demoData('train'), 'utf8');
+  const pruned = join(directory, 'pruned');
+  const prune = [
+    'prune',
+    sentimentMini,
+    '--task',
+    'sst2',
+    '--format',
+    'tsv',
+    '--train',
+    '-',
+    '--constraint',
+    'latency',
+    '--keep',
+    '0.7',
+  ];
+  const result = await runCli([...prune, '--samples', '32', '--output', pruned, '--json', '--quiet'], { input: text });
+  t.equal(result.status, 0, result.stderr);
+  t.strictSame(JSON.parse(result.stdout).constraint, { kind: 'latency', keep: 0.7 });
+  const bench = [
+    'bench',
+    sentimentMini,
+    '--task',
+    'sst2',
+    '--format',
+    'tsv',
+    '--texts',
+    '-',
+    '--batch',
+    '2,3',
+    '--rounds',
+    '1',
+    '--json',
+  ];
+  const measured = await runCli([...bench, '--quiet'], { input: text });
+  t.equal(measured.status, 0, measured.stderr);
+  t.equal(JSON.parse(measured.stdout).rows.length, 2);
 });
