@@ -3,5 +3,5 @@ import { argv } from 'node:process';
 import { setup } from './setup.mjs';
 import { root, run } from './tools.mjs';
 
-setup();
+await setup();
 run(process.execPath, [join(root, 'dist/bench/accuracy.js'), ...argv.slice(2)]);

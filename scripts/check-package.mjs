@@ -7,7 +7,7 @@ import { root, run } from './tools.mjs';
 
 // What was compiled from sources that are gone must not be packed.
 rmSync(join(root, 'dist'), { recursive: true, force: true });
-setup();
+await setup();
 const project = mkdtempSync(join(tmpdir(), 'espalier-package-'));
 process.on('exit', () => rmSync(project, { recursive: true, force: true }));
 const inProject = { cwd: project };

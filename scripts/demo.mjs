@@ -2,5 +2,5 @@ import { join } from 'node:path';
 import { setup } from './setup.mjs';
 import { root, run } from './tools.mjs';
 
-setup();
+await setup();
 run(process.execPath, [join(root, 'dist/demo/demo.js')]);

@@ -4,13 +4,15 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { argv } from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { aptInstall, buildPackages, fail, missingPackages, root, run, runModule } from './tools.mjs';
+import { aptInstall, buildPackages, fail, missingPackages, root, run } from './tools.mjs';
 
-export function setup(packages = buildPackages) {
+export async function setup(packages = buildPackages) {
   installDebianPackages(packages);
   installNodeModules();
   run(process.execPath, [join(root, 'scripts/build.mjs')]);
-  runModule('typescript/bin/tsc', []);
+  // Only now: what it imports may have been missing.
+  const { compile } = await import('./compile.mjs');
+  compile();
 }
 
 function installDebianPackages(names) {
@@ -37,4 +39,4 @@ function installNodeModules() {
   writeFileSync(stamp, lock);
 }
 
-if (fileURLToPath(import.meta.url) === argv[1]) setup();
+if (fileURLToPath(import.meta.url) === argv[1]) await setup();

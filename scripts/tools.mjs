@@ -44,10 +44,13 @@ const packageContents = {
   'libeigen3-dev': () => existsSync('/usr/include/eigen3/Eigen/Dense'),
   'libgtest-dev': () => existsSync('/usr/include/gtest/gtest.h'),
   'clang-format': () => hasCommand('clang-format'),
+  chromium: () => hasCommand('chromium'),
 };
 
 export const buildPackages = ['g++', 'make', 'cmake', 'libeigen3-dev'];
-export const testPackages = ['libgtest-dev', 'clang-format'];
+/** Of the native tests and benches. */
+export const nativeTestPackages = ['libgtest-dev'];
+export const testPackages = [...nativeTestPackages, 'clang-format', 'chromium'];
 
 /** The packages of those named that this machine lacks. */
 export function missingPackages(names) {

@@ -1,5 +1,5 @@
 /** The public API of espalier; docs/guide.md shows it at work. */
-export { type BenchOptions, type BenchReport, type BenchRow, bench, type Latency, type Speed } from './api/bench.js';
+export { type BenchOptions, type BenchReport, type BenchRow, bench, type Speed } from './api/bench.js';
 export {
   type DataOptions,
   type EvaluateOptions,
@@ -11,14 +11,19 @@ export { type Exported, type ExportOptions, exportDense, exportOnnx } from './ap
 export { type LoadedModel, type LoadOptions, loadModel } from './api/model.js';
 export { type PredictInput, type PredictOptions, predict } from './api/predict.js';
 export { type ProfileOptions, profile } from './api/profile.js';
-export { type PruneOptions, type PruneResult, prune, type SaveOptions } from './api/prune.js';
+export { type PruneOptions, prune } from './api/prune.js';
+export type { PruneResult, SaveOptions } from './api/prune-result.js';
+export { type PageOptions, writeReportPage } from './api/report-page.js';
+export { type SweepOptions, sweep } from './api/sweep.js';
 export type { Example, GoldAnswer, Label } from './data/examples.js';
 export type { DataFormat } from './data/rows.js';
 export type { LatencyProfile } from './latency/latency-profile.js';
+export type { Latency, Spread } from './latency/rounds.js';
 export type { DeviceReport, DType, LayerShape, ModelSpec } from './native/addon.js';
 export { devices } from './native/engine.js';
 export { type ErrorCode, EspalierError } from './native/errors.js';
 export type { OnProgress, ProgressEvent } from './progress.js';
 export type { Preset } from './prune/preset.js';
-export type { Constraint, Metrics, PruneReport } from './report/prune-report.js';
+export type { Constraint, MeasuredLatency, Metrics, PruneReport } from './report/prune-report.js';
+export type { SweepBudget, SweepReport, SweepSettings } from './report/sweep-report.js';
 export { type Prediction, taskNames } from './tasks/task.js';

@@ -69,7 +69,7 @@ export async function runAccuracyJob(job: AccuracyJob, onRow: (row: AccuracyRow)
     prune = (keep) => pruneOnGradients(native, calibration, gradients, { ...options, keep });
   } else {
     const batch = await drawUnlabelled(train, textTask, tokenizer, draw);
-    const curves = await measureCurves(native, batch, { ...options, keep: 1, without });
+    const curves = await measureCurves(native, batch, { ...options, without });
     prune = (keep) => pruneOnCurves(native, batch, curves, { ...options, keep, without });
   }
   const shared = (performance.now() - start) / 1000;

@@ -1,7 +1,7 @@
 import type { ModelSpec, PackedBatch } from '../../src/native/addon.js';
 import { Engine } from '../../src/native/engine.js';
 import { Model } from '../../src/native/model.js';
-import { type KwonOutcome, pruneKwon } from '../../src/prune/kwon.js';
+import { type KwonOutcome, studyKwon } from '../../src/prune/kwon.js';
 import { drawCalibration } from '../../src/tasks/calibration.js';
 import { findTask } from '../../src/tasks/task.js';
 import { loadTokenizer } from '../../src/tokenizer/tokenizer.js';
@@ -28,12 +28,12 @@ export async function pruneOnMrpc(load: () => Promise<BenchModel>, threads: numb
   const { maxLength } = task;
   const calibration = await drawCalibration(examples, task, tokenizer, { maxLength, samples: SAMPLES, seed: 0 });
   using model = await open(load, threads);
-  const outcome = await pruneKwon(model, calibration, {
-    keep: KEEP,
+  const pruneTo = await studyKwon(model, calibration, {
     loss: task.loss,
     batchSize: 32,
     sequenceLength: task.averageLength as number,
   });
+  const outcome = await pruneTo(KEEP, {});
   using pruned = outcome.model;
   const { seconds, macs } = outcome;
   return {

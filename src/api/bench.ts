@@ -1,7 +1,6 @@
 import type { Example } from '../data/examples.js';
 import { randomBatch } from '../latency/measure.js';
-import { quantile } from '../latency/median.js';
-import { interleave, ratios, type Spread, spreadOf, timed } from '../latency/rounds.js';
+import { interleave, type Latency, latencyOf, ratios, type Spread, spreadOf, timed } from '../latency/rounds.js';
 import { EspalierError } from '../native/errors.js';
 import { version } from '../version.js';
 import type { DataOptions, WorkOptions } from './evaluate.js';
@@ -19,12 +18,6 @@ export interface BenchOptions extends DataOptions, WorkOptions {
   texts?: string | readonly Example[] | undefined;
   /** Times that every batch is run; 9 by default. */
   rounds?: number | undefined;
-}
-
-/** Seconds of one batch over the rounds. */
-export interface Latency extends Spread {
-  p90: number;
-  p99: number;
 }
 
 export interface Speed {
@@ -95,10 +88,6 @@ export async function bench(model: LoadedModel, options: BenchOptions = {}): Pro
 }
 
 function speedOf(seconds: readonly number[], tokens: number): Speed {
-  const latency = {
-    ...spreadOf(seconds),
-    p90: quantile(seconds, 0.9),
-    p99: quantile(seconds, 0.99),
-  };
+  const latency = latencyOf(seconds);
   return { tokensPerSecond: tokens / latency.median, latency };
 }

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import * as v from 'valibot';
 import { type BenchReport, bench, loadModel, type Speed } from '../index.js';
 import { EspalierError } from '../native/errors.js';
+import { grouped } from '../report/figures.js';
 import { exitCodes } from './errors.js';
 import {
   addDataOptions,
@@ -16,7 +17,7 @@ import {
   numeric,
 } from './options.js';
 import { helpExamples, printResult } from './output.js';
-import { grouped, table } from './table.js';
+import { table } from './table.js';
 import { showProgress } from './terminal.js';
 
 interface BenchFlags extends DataFlags, DeviceFlags {

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { evaluate, loadModel } from '../index.js';
+import { grouped } from '../report/figures.js';
 import {
   addDataOptions,
   addDeviceOptions,
@@ -10,7 +11,7 @@ import {
   integerOption,
 } from './options.js';
 import { helpExamples, printResult } from './output.js';
-import { grouped, metricRows, table } from './table.js';
+import { metricRows, table } from './table.js';
 import { showProgress } from './terminal.js';
 
 interface EvaluateFlags extends DataFlags, DeviceFlags {

@@ -3,9 +3,10 @@ import { checkOutput } from '../checkpoint/output-directory.js';
 import { checkOutputFile } from '../checkpoint/output-file.js';
 import { type DType, type Exported, exportDense, exportOnnx, loadModel } from '../index.js';
 import { EspalierError } from '../native/errors.js';
+import { megabytes } from '../report/figures.js';
 import { addOutputOptions, choiceOption, type OutputFlags } from './options.js';
 import { helpExamples, printResult } from './output.js';
-import { fields, megabytes } from './table.js';
+import { fields } from './table.js';
 
 interface ExportFlags extends OutputFlags {
   onnx?: string;

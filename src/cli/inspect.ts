@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
 import { readCheckpoint } from '../checkpoint/checkpoint.js';
+import { grouped, megabytes } from '../report/figures.js';
 import { type ModelReport, modelReport } from '../report/model-report.js';
 import { addOutputOptions, integerOption, type OutputFlags } from './options.js';
 import { helpExamples, printResult } from './output.js';
-import { fields, grouped, megabytes, table } from './table.js';
+import { fields, table } from './table.js';
 
 interface InspectFlags extends OutputFlags {
   maxLength: number;

@@ -10,6 +10,7 @@ import { addInspect } from './inspect.js';
 import { addPredict } from './predict.js';
 import { addProfile } from './profile.js';
 import { addPrune } from './prune.js';
+import { addSweep } from './sweep.js';
 
 const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -31,6 +32,7 @@ const program = new Command('espalier')
   .exitOverride()
   .configureOutput({ outputError: () => {} });
 addPrune(program, stop.signal);
+addSweep(program, stop.signal);
 addEvaluate(program, stop.signal);
 addPredict(program, stop.signal);
 addInspect(program, stop.signal);

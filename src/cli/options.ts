@@ -38,22 +38,30 @@ export function integerOption(flags: string, description: string, minimum: numbe
 
 /** Whole numbers separated by commas. */
 export function listOption(flags: string, description: string, minimum: number): Option {
-  const list = v.pipe(
+  const expected = `whole numbers, at least ${minimum}, separated by commas`;
+  return checkedOption(flags, description, expected, listOf(integer(minimum, 2 ** 31 - 1)));
+}
+
+const listOf = <Schema extends v.GenericSchema<string, number>>(item: Schema) =>
+  v.pipe(
     v.string(),
     v.transform((text) => text.split(',')),
-    v.array(integer(minimum, 2 ** 31 - 1)),
+    v.array(item),
   );
-  return checkedOption(flags, description, `whole numbers, at least ${minimum}, separated by commas`, list);
-}
 
 export function choiceOption(flags: string, description: string, choices: readonly [string, ...string[]]): Option {
   const listed = choices.join(', ');
   return checkedOption(flags, `${description}: ${listed}`, listed, v.picklist(choices));
 }
 
+const ratio = v.pipe(numeric, v.gtValue(0), v.maxValue(1));
+
 export function ratioOption(flags: string, description: string): Option {
-  const schema = v.pipe(numeric, v.gtValue(0), v.maxValue(1));
-  return checkedOption(flags, description, 'a number above 0, at most 1', schema);
+  return checkedOption(flags, description, 'a number above 0, at most 1', ratio);
+}
+
+export function ratioListOption(flags: string, description: string): Option {
+  return checkedOption(flags, description, 'numbers above 0, at most 1, separated by commas', listOf(ratio));
 }
 
 export interface OutputFlags {

@@ -9,3 +9,9 @@ export function printResult(flags: OutputFlags, result: object, text: () => stri
 export function helpExamples(...examples: string[]): string {
   return ['', 'Examples:', ...examples.map((example) => `  $ espalier ${example}`)].join('\n');
 }
+
+/** How this process was called, for a shell. */
+export function commandLine(): string {
+  const plain = (word: string) => (/^[\w./,:=@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
+  return ['espalier', ...process.argv.slice(2)].map(plain).join(' ');
+}

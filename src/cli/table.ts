@@ -18,10 +18,6 @@ function align(rows: string[][], place: (cell: string, padding: string) => strin
   return rows.map((row) => line(row).join('  ').trimEnd()).join('\n');
 }
 
-export const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(2)} MB`;
-export const percent = (fraction: number): string => `${(fraction * 100).toFixed(1)} %`;
-export const grouped = (value: number): string => Math.round(value).toLocaleString('en-US');
-
 /** One row a metric, as a fraction like the JSON's. */
 export const metricRows = (metrics: Record<string, number>): string[][] =>
   Object.entries(metrics).map(([name, value]) => [name, value.toFixed(4)]);

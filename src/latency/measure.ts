@@ -1,8 +1,8 @@
-import { arch, cpus } from 'node:os';
 import { packSequences } from '../data/pack.js';
 import { Random } from '../data/random.js';
 import type { KeptUnits, LayerShape, ModelSpec, PackedBatch, Sublayer } from '../native/addon.js';
 import type { CallOptions } from '../native/call.js';
+import { environmentOf } from '../native/environment.js';
 import type { Model } from '../native/model.js';
 import { sequences } from '../prune/sequences.js';
 import { unitKindOf } from '../prune/units.js';
@@ -32,11 +32,7 @@ export function emptyProfile({ spec, engine }: Model, lengths: readonly number[]
   return {
     command: 'profile',
     version,
-    environment: {
-      cpu: `${cpus()[0]?.model ?? 'unknown'}, ${engine.detail}, ${arch()}`,
-      cores: cpus().length,
-      node: process.version,
-    },
+    environment: environmentOf(engine),
     device: engine.device,
     threads: engine.threads,
     precision: 'fp32',

@@ -1,4 +1,4 @@
-import { median } from './median.js';
+import { median, quantile } from './median.js';
 
 /** Something that does the same work as its rivals, and can be timed again and again. */
 export interface Contender {
@@ -24,6 +24,12 @@ export interface Spread {
   highest: number;
 }
 
+/** Seconds of one batch over the rounds. */
+export interface Latency extends Spread {
+  p90: number;
+  p99: number;
+}
+
 /** One round is each contender once; the order turns from round to round. Seconds by contender, round by round. */
 export async function interleave(contenders: readonly Contender[], rounds: number): Promise<number[][]> {
   for (const contender of contenders) await contender.run();
@@ -41,6 +47,10 @@ export async function interleave(contenders: readonly Contender[], rounds: numbe
 
 export function spreadOf(values: readonly number[]): Spread {
   return { median: median(values), lowest: Math.min(...values), highest: Math.max(...values) };
+}
+
+export function latencyOf(seconds: readonly number[]): Latency {
+  return { ...spreadOf(seconds), p90: quantile(seconds, 0.9), p99: quantile(seconds, 0.99) };
 }
 
 /** Round by round: what disturbs a whole round cancels. */

@@ -5,7 +5,7 @@ import { macsCost } from './cost.js';
 import { type ErrorCurve, errorCurves } from './error-curves.js';
 import { outputMoments } from './label-free.js';
 import { macsKept } from './macs.js';
-import type { PruneModelOptions, PruneOutcome } from './preset.js';
+import type { PruneModelOptions, PruneOutcome, PruneTo } from './preset.js';
 import { reconstruct } from './reconstruct.js';
 import { maskWithout, shareOut } from './share-out.js';
 import { Steps } from './steps.js';
@@ -26,17 +26,22 @@ export type EspalierPart = 'moments' | 'allocation' | 'inputs' | 'outputs';
  * budget shared out between the sub-layers by dynamic programming on these curves; everything that is left solved anew
  * by least squares. It needs samples of the task's text but no labels. docs/accuracy.md says what each part is worth.
  */
-export async function pruneEspalier(model: Model, batch: PackedBatch, options: EspalierOptions): Promise<PruneOutcome> {
+export async function studyEspalier(
+  model: Model,
+  batch: PackedBatch,
+  options: Omit<EspalierOptions, 'keep'>,
+): Promise<PruneTo> {
   const steps = new Steps(options);
   const curves = await measureCurves(model, batch, options, steps);
-  return pruneOnCurves(model, batch, curves, options, steps);
+  return (keep, listeners) =>
+    pruneOnCurves(model, batch, curves, { ...options, ...listeners, keep }, steps.goOn(listeners));
 }
 
 /** The error curves of a model's sub-layers, which serve any number of budgets. */
 export async function measureCurves(
   model: Model,
   batch: PackedBatch,
-  options: EspalierOptions,
+  options: Omit<EspalierOptions, 'keep'>,
   steps: Steps = new Steps(options),
 ): Promise<ErrorCurve[]> {
   const { loss, seed, without, signal } = options;

@@ -3,7 +3,7 @@ import type { Model } from '../native/model.js';
 import { compact, keptUnits } from './compact.js';
 import { type Calibration, fisherDiagonal, type MiniBatchGradients, miniBatchGradients } from './fisher.js';
 import { macsKept, unitMacs } from './macs.js';
-import type { PruneModelOptions, PruneOutcome } from './preset.js';
+import type { PruneModelOptions, PruneOutcome, PruneTo } from './preset.js';
 import { rearrange } from './rearrange.js';
 import { searchUnderCosts } from './search-costs.js';
 import { searchUnderMacs } from './search-macs.js';
@@ -23,16 +23,21 @@ export interface KwonOutcome extends PruneOutcome {
  * Kwon et al. 2022 (arXiv 2204.09656), "A Fast Post-Training Pruning Framework for Transformers": removes the heads and
  * neurons whose loss the Fisher information says hurts least, then rescales what is left.
  */
-export async function pruneKwon(model: Model, calibration: Calibration, options: KwonOptions): Promise<KwonOutcome> {
+export async function studyKwon(
+  model: Model,
+  calibration: Calibration,
+  options: Omit<KwonOptions, 'keep'>,
+): Promise<PruneTo<KwonOutcome>> {
   const { loss, batchSize, signal } = options;
   const steps = new Steps(options);
   const gradients = await steps.run('gradients', (onBatches) =>
     miniBatchGradients(model, calibration, { loss, batchSize, signal, onBatches }),
   );
-  return pruneOnGradients(model, calibration, gradients, options, steps);
+  return (keep, listeners) =>
+    pruneOnGradients(model, calibration, gradients, { ...options, ...listeners, keep }, steps.goOn(listeners));
 }
 
-/** Everything after the gradients, which serve any number of budgets. */
+/** Everything after the gradients. */
 export async function pruneOnGradients(
   model: Model,
   calibration: Calibration,

@@ -39,3 +39,9 @@ export interface PruneOutcome {
   /** Of each step of the preset, without onStage. */
   seconds: Record<string, number>;
 }
+
+/** Prunes the model that was studied to one budget, as `keep` of the options. */
+export type PruneTo<Outcome extends PruneOutcome = PruneOutcome> = (
+  keep: number,
+  listeners: CallOptions & StepListeners,
+) => Promise<Outcome>;

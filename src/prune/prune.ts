@@ -1,9 +1,9 @@
 import { EspalierError } from '../native/errors.js';
 import type { Model } from '../native/model.js';
-import { pruneEspalier } from './espalier.js';
+import { studyEspalier } from './espalier.js';
 import type { Calibration } from './fisher.js';
-import { pruneKwon } from './kwon.js';
-import { type PruneModelOptions, type PruneOutcome, presets, type Samples } from './preset.js';
+import { studyKwon } from './kwon.js';
+import { type PruneModelOptions, type PruneOutcome, type PruneTo, presets, type Samples } from './preset.js';
 
 /**
  * Removes heads and neurons and makes up for them, without training. The given model is not changed.
@@ -16,19 +16,35 @@ export async function pruneModel(
   calibration: Samples,
   options: PruneModelOptions,
 ): Promise<PruneOutcome> {
-  checkOptions(calibration, options);
-  return options.preset === 'kwon'
-    ? pruneKwon(model, calibration as Calibration, options)
-    : pruneEspalier(model, calibration.batch, options);
+  checkKeep(options.keep);
+  const pruneTo = await studyModel(model, calibration, options);
+  return pruneTo(options.keep, options);
 }
 
-function checkOptions({ batch, labels }: Samples, options: PruneModelOptions): void {
-  const { preset, keep, loss, batchSize, sequenceLength } = options;
-  const check = (valid: boolean, name: string, wanted: string, value: unknown) => {
-    if (!valid) throw new EspalierError('ERR_OPTION', `${name} must be ${wanted}, not ${value}`);
-  };
-  check(presets.includes(preset), 'preset', presets.map((name) => `"${name}"`).join(' or '), preset);
+/** What a preset measures before the budget matters: it serves any number of budgets. Throws as pruneModel does. */
+export async function studyModel(
+  model: Model,
+  calibration: Samples,
+  options: Omit<PruneModelOptions, 'keep'>,
+): Promise<PruneTo> {
+  checkOptions(calibration, options);
+  return options.preset === 'kwon'
+    ? studyKwon(model, calibration as Calibration, options)
+    : studyEspalier(model, calibration.batch, options);
+}
+
+/** Throws ERR_OPTION unless `keep` is above 0 and at most 1. */
+export function checkKeep(keep: number): void {
   check(keep > 0 && keep <= 1, 'keep', 'above 0 and at most 1', keep);
+}
+
+function check(valid: boolean, name: string, wanted: string, value: unknown): void {
+  if (!valid) throw new EspalierError('ERR_OPTION', `${name} must be ${wanted}, not ${value}`);
+}
+
+function checkOptions({ batch, labels }: Samples, options: Omit<PruneModelOptions, 'keep'>): void {
+  const { preset, loss, batchSize, sequenceLength } = options;
+  check(presets.includes(preset), 'preset', presets.map((name) => `"${name}"`).join(' or '), preset);
   check(Number.isInteger(batchSize) && batchSize > 0, 'batchSize', 'a positive whole number', batchSize);
   check(sequenceLength > 0 && Number.isFinite(sequenceLength), 'sequenceLength', 'a positive number', sequenceLength);
   const samples = batch.offsets.length - 1;

@@ -11,10 +11,16 @@ export interface StepListeners {
 
 /** Times the steps of a method and tells the caller about them. */
 export class Steps {
-  /** Of each step so far, without onStage. */
-  readonly seconds: Record<string, number> = {};
+  /** @param seconds of each step so far, without onStage */
+  constructor(
+    private readonly listeners: StepListeners,
+    readonly seconds: Record<string, number> = {},
+  ) {}
 
-  constructor(private readonly listeners: StepListeners) {}
+  /** The steps of one of several budgets, after those that they share. */
+  goOn(listeners: StepListeners): Steps {
+    return new Steps(listeners, { ...this.seconds });
+  }
 
   async run<T>(stage: string, work: (report: (done: number, total: number) => void) => Promise<T>): Promise<T> {
     const start = performance.now();

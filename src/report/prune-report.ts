@@ -1,4 +1,6 @@
+import type { Latency, Spread } from '../latency/rounds.js';
 import type { LayerShape } from '../native/addon.js';
+import type { Environment } from '../native/environment.js';
 import type { Preset } from '../prune/preset.js';
 
 export type Constraint = 'macs' | 'latency';
@@ -28,11 +30,24 @@ export interface PruneReport {
   pruned?: Metrics;
   /** After each step of the method, where it was asked for. */
   stages?: Record<string, Metrics>;
+  /** Where it was asked for. */
+  latency?: MeasuredLatency;
   /** pruning.json is written before its own `write` is known: it says 0 there. */
   seconds: PruneSeconds;
   output?: string;
   /** What the user should know, for example a sub-layer whose tuning was left out. */
   warnings?: string[];
+}
+
+/** Seconds of one batch with the lengths of the task's texts, both models in turns, and how much faster the smaller is. */
+export interface MeasuredLatency {
+  environment: Environment;
+  /** Sequences that are run together, and their tokens. */
+  batch: number;
+  tokens: number;
+  dense: Latency;
+  pruned: Latency;
+  speedup: Spread;
 }
 
 /** `espalier` has the steps gradients, curves, allocate and reconstruct; `kwon` gradients, search, rearrange and tune. */

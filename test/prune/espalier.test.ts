@@ -1,10 +1,12 @@
 import t from 'tap';
+import type { PackedBatch } from '../../src/native/addon.js';
+import type { Model } from '../../src/native/model.js';
 import {
   type EspalierOptions,
   type EspalierPart,
   measureCurves,
-  pruneEspalier,
   pruneOnCurves,
+  studyEspalier,
 } from '../../src/prune/espalier.js';
 import { modelMacs } from '../../src/prune/macs.js';
 import { type GoldenName, openModel, packSequences, readGolden, relativeError } from '../model/support/golden.js';
@@ -12,6 +14,8 @@ import { type GoldenName, openModel, packSequences, readGolden, relativeError } 
 const golden = readGolden('gelu-kwon.json');
 const batch = packSequences(golden.sequences);
 const options: EspalierOptions = { keep: 0.5, loss: 'crossEntropy', sequenceLength: 12, seed: 0 };
+const pruneEspalier = async (model: Model, samples: PackedBatch, options: EspalierOptions) =>
+  (await studyEspalier(model, samples, options))(options.keep, options);
 const open = (name: GoldenName = 'gelu', threads = 2) => openModel(name, { device: 'cpu', threads, mode: 'inference' });
 
 for (const name of ['gelu', 'bert-span'] as const) {

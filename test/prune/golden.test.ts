@@ -2,7 +2,7 @@ import t from 'tap';
 import type { LossKind } from '../../src/native/addon.js';
 import { compact } from '../../src/prune/compact.js';
 import { type Calibration, miniBatchGradients } from '../../src/prune/fisher.js';
-import { pruneKwon } from '../../src/prune/kwon.js';
+import { studyKwon } from '../../src/prune/kwon.js';
 import {
   type Label,
   openModel,
@@ -55,8 +55,9 @@ for (const name of ['gelu', 'regression', 'bert-span'] as const) {
       t.ok(relativeError(gradients.heads, golden.headGradients.flat(2)) < tolerance, 'head gradients');
       t.ok(relativeError(gradients.neurons, golden.neuronGradients.flat(2)) < tolerance, 'neuron gradients');
 
+      const pruneTo = await studyKwon(model, calibration, golden);
       for (const { keep, searched, teacher, rearranged, scales, logits } of golden.runs) {
-        const outcome = await pruneKwon(model, calibration, { ...golden, keep });
+        const outcome = await pruneTo(keep, {});
         using pruned = outcome.model;
         t.same(outcome.masks.search, flat(searched), `search at ${keep}`);
         t.same(outcome.masks.teacher, flat(teacher), `teacher's search at ${keep}`);

@@ -1,6 +1,6 @@
 import t from 'tap';
 import type { Calibration } from '../../src/prune/fisher.js';
-import { pruneKwon } from '../../src/prune/kwon.js';
+import { studyKwon } from '../../src/prune/kwon.js';
 import { modelMacs, unitMacs } from '../../src/prune/macs.js';
 import type { PruneModelOptions } from '../../src/prune/preset.js';
 import { pruneModel } from '../../src/prune/prune.js';
@@ -26,7 +26,8 @@ for (const name of ['gelu', 'bert-span'] as const) {
     const samples: Calibration = { batch: packSequences(sequences), labels: packLabels({ loss, labels }) };
     const run = async (threads: number) => {
       using model = await openModel(name, { device: 'cpu', threads, mode: 'inference' });
-      const { model: pruned, masks, tuned } = await pruneKwon(model, samples, { ...options, loss });
+      const pruneTo = await studyKwon(model, samples, { ...options, loss });
+      const { model: pruned, masks, tuned } = await pruneTo(options.keep, {});
       using disposed = pruned;
       return { masks, tuned, logits: await disposed.forward(samples.batch) };
     };

@@ -1,0 +1,140 @@
+import type { Example } from '../data/examples.js';
+import { environmentOf } from '../native/environment.js';
+import { EspalierError } from '../native/errors.js';
+import type { OnProgress } from '../progress.js';
+import { checkKeep } from '../prune/prune.js';
+import type { MeasuredLatency } from '../report/prune-report.js';
+import type { SweepReport, SweepSettings } from '../report/sweep-report.js';
+import { resolveTask, type Task } from '../tasks/task.js';
+import { version } from '../version.js';
+import { examplesFrom } from './evaluate.js';
+import { measureLatency } from './measure-latency.js';
+import { type LoadedModel, loadModel } from './model.js';
+import { PruneStudy, type StudyOptions } from './prune-study.js';
+import { SweepDirectory } from './sweep-directory.js';
+
+export interface SweepOptions extends Omit<StudyOptions, 'stages' | 'latency'> {
+  /** What to prune to, each above 0 and at most 1. */
+  keeps: readonly number[];
+  /** A directory for the checkpoints, `keep-0.5` for example, sweep.json and report.html. */
+  output: string;
+  /** Budgets that are pruned at once, 1 by default: one alone uses all threads, and each needs memory of its own. */
+  jobs?: number | undefined;
+  /** Start anew in the directory of another sweep. */
+  force?: boolean | undefined;
+  /** The command line, for the page. */
+  command?: string | undefined;
+}
+
+/**
+ * Prunes a model to several budgets, which share gradients and error curves, and measures the latency of each in turns
+ * with the given model's. Started again after it was stopped or killed, it goes on with what is there.
+ *
+ * @throws EspalierError ERR_OPTION, ERR_TASK, ERR_DATA, ERR_OUTPUT, ERR_NON_FINITE, ERR_OUT_OF_MEMORY, ERR_CANCELLED
+ */
+export async function sweep(model: LoadedModel, options: SweepOptions): Promise<SweepReport> {
+  const { output, jobs = 1, command, force, signal, onProgress } = options;
+  const keeps = [...new Set(options.keeps)].sort((a, b) => b - a);
+  if (keeps.length === 0) throw new EspalierError('ERR_OPTION', 'there is no budget to prune to (give one or more)');
+  for (const keep of keeps) checkKeep(keep);
+  const task = resolveTask(model.checkpoint, options.task);
+  const directory = new SweepDirectory(output);
+  const settings = settingsOf(model, task, options);
+  const before = await directory.open(settings, force);
+  const latencies = new Map<number, MeasuredLatency>();
+  for (const { keep, latency } of before?.budgets ?? []) if (latency) latencies.set(keep, latency);
+
+  const report = (): SweepReport => ({
+    command: 'sweep',
+    version,
+    settings,
+    device: model.device,
+    threads: model.threads,
+    environment: environmentOf(model.native.engine),
+    budgets: keeps.flatMap((keep) => {
+      const pruned = directory.finished(keep);
+      const latency = latencies.get(keep);
+      return pruned ? [{ keep, directory: directory.budget(keep), report: pruned, ...(latency && { latency }) }] : [];
+    }),
+  });
+  const save = async () => {
+    const { layers } = model.checkpoint.spec;
+    await directory.write(report(), { checkpoint: model.checkpoint.directory, layers, command }, signal);
+  };
+  await save();
+
+  // Once for all that needs texts: standard input can be read no more often.
+  const train = await examplesFrom(options.train, task, { ...options, labels: options.preset === 'kwon' });
+  const missing = keeps.filter((keep) => directory.finished(keep) === undefined);
+  if (missing.length > 0) {
+    const study = await PruneStudy.prepare(model, { ...options, train });
+    await inParallel(missing, jobs, async (keep) => {
+      await pruneInto(directory, keep, study, options);
+      await save();
+    });
+  }
+  for (const keep of keeps.filter((keep) => !latencies.has(keep))) {
+    const { device, threads } = model;
+    await using smaller = await loadModel(directory.budget(keep), { device, threads, signal });
+    const onRounds = staged(onProgress, keep);
+    latencies.set(keep, await measureLatency(smaller, model, train, { ...options, onProgress: onRounds }));
+    await save();
+  }
+  return report();
+}
+
+/** What decides about the results; data that are no files are told apart by their number. */
+function settingsOf(model: LoadedModel, task: Task, options: SweepOptions): SweepSettings {
+  const { preset = 'espalier', constraint = 'macs', samples = 2048, seed = 0, batch, dtype, maxLength } = options;
+  const name = (data: string | readonly Example[]) => (typeof data === 'string' ? data : `${data.length} examples`);
+  const settings: SweepSettings = {
+    checkpoint: model.checkpoint.directory,
+    task: task.name,
+    train: name(options.train),
+    eval: options.eval && name(options.eval),
+    preset,
+    constraint,
+    profile: typeof options.profile === 'string' ? options.profile : undefined,
+    samples,
+    seed,
+    batch,
+    dtype,
+    maxLength,
+  };
+  // As they are once they were written: without what is undefined.
+  return JSON.parse(JSON.stringify(settings));
+}
+
+/** Writes one budget's checkpoint, unless another sweep has done so meanwhile. */
+async function pruneInto(
+  directory: SweepDirectory,
+  keep: number,
+  study: PruneStudy,
+  { signal, onProgress }: SweepOptions,
+): Promise<void> {
+  if (directory.finished(keep)) return;
+  await using result = await study.prune(keep, staged(onProgress, keep));
+  try {
+    await result.save(directory.budget(keep), { signal });
+  } catch (error) {
+    if (signal?.aborted || !directory.finished(keep)) throw error;
+  }
+}
+
+/** Progress of one of the budgets. */
+function staged(onProgress: OnProgress | undefined, keep: number): OnProgress | undefined {
+  return onProgress && ((event) => onProgress({ ...event, stage: `${keep}: ${event.stage}` }));
+}
+
+/** Works on so many items at once, in order; after a failure no further one is begun. */
+async function inParallel<T>(items: readonly T[], limit: number, work: (item: T) => Promise<void>): Promise<void> {
+  const waiting = [...items];
+  const failures: unknown[] = [];
+  const worker = async () => {
+    for (let item = waiting.shift(); item !== undefined && failures.length === 0; item = waiting.shift()) {
+      await work(item).catch((error) => failures.push(error));
+    }
+  };
+  await Promise.all(Array.from({ length: limit }, worker));
+  if (failures.length > 0) throw failures[0];
+}

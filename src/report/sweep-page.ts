@@ -1,0 +1,117 @@
+import type { CellChart } from './chart.js';
+import { megabytes, percent, times } from './figures.js';
+import type { About, Page, Section } from './page.js';
+import type { Metrics } from './prune-report.js';
+import type { SweepBudget, SweepReport } from './sweep-report.js';
+
+/** What every budget costs and gains, side by side. */
+export function sweepPage({ settings, budgets, environment, ...report }: SweepReport, about: About): Page {
+  const { task, preset, seed, samples, constraint } = settings;
+  const dense = denseMetrics(budgets);
+  return {
+    title: `${about.checkpoint}, ${task}: ${budgets.length} budgets of ${constraint === 'macs' ? 'MACs' : 'latency'}`,
+    facts: [
+      ['preset', `${preset}, ${samples} samples, seed ${seed}`],
+      ['device', `${report.device}, ${report.threads} threads`],
+    ],
+    sections: [
+      { title: 'Budgets', table: budgetTable(budgets) },
+      ...(dense ? evaluationSections(budgets, dense) : []),
+      ...speedSections(budgets),
+      ...layerSections(budgets, about),
+    ],
+    environment,
+    command: about.command,
+    data: { settings, budgets, environment, ...report },
+  };
+}
+
+/** One row a budget, after the dense model's; the first row names the columns. */
+export function budgetTable(budgets: readonly SweepBudget[]): string[][] {
+  const dense = denseMetrics(budgets) ?? {};
+  const metrics = Object.keys(dense);
+  return [
+    ['keep', 'MACs', 'parameters', 'weights', 'speed-up', ...metrics, 'seconds'],
+    ...(metrics.length > 0 ? [['dense', '', '', '', '', ...metrics.map((name) => fraction(dense[name])), '']] : []),
+    ...budgets.map(({ keep, report: { achieved, pruned, seconds }, latency }) => [
+      String(keep),
+      percent(achieved.macs),
+      percent(achieved.parameters),
+      megabytes(achieved.bytes),
+      latency ? times(latency.speedup) : '',
+      ...metrics.map((name) => fraction(pruned?.[name])),
+      seconds.total.toFixed(1),
+    ]),
+  ];
+}
+
+const denseMetrics = (budgets: readonly SweepBudget[]): Metrics | undefined => budgets[0]?.report.dense;
+
+const fraction = (value: number | undefined): string => value?.toFixed(4) ?? '';
+
+/** Every metric over the cost that is left, as counted and as measured. */
+function evaluationSections(budgets: readonly SweepBudget[], dense: Metrics): Section[] {
+  const over = (x: (budget: SweepBudget) => number | undefined) =>
+    budgets.flatMap((budget) => {
+      const at = x(budget);
+      const { pruned = {} } = budget.report;
+      return at === undefined ? [] : Object.entries(pruned).map(([series, y]) => ({ x: at, y, series }));
+    });
+  const levels = Object.entries(dense).map(([series, y]) => ({ y, series }));
+  const y = { label: 'metric', percent: true };
+  const sections = [
+    { title: 'Metrics over MACs', label: 'MACs left', points: over(({ report }) => report.achieved.macs) },
+    {
+      title: 'Metrics over measured latency',
+      label: 'latency left',
+      points: over(({ latency }) => latency && 1 / latency.speedup.median),
+    },
+  ];
+  return sections
+    .filter(({ points }) => points.length > 0)
+    .map(({ title, label, points }) => ({
+      title,
+      note: 'Dashed: the dense model.',
+      charts: [{ kind: 'lines', x: { label, percent: true }, y, points, levels }],
+    }));
+}
+
+function speedSections(budgets: readonly SweepBudget[]): Section[] {
+  const points = budgets.flatMap(({ report: { achieved }, latency }) => {
+    if (latency === undefined) return [];
+    const { median, lowest, highest } = latency.speedup;
+    return [
+      { x: achieved.macs, y: median, series: 'measured', lowest, highest },
+      { x: achieved.macs, y: 1 / achieved.macs, series: 'as MACs promise' },
+    ];
+  });
+  if (points.length === 0) return [];
+  const [{ batch, tokens } = { batch: 0, tokens: 0 }] = budgets.flatMap(({ latency }) => latency ?? []);
+  return [
+    {
+      title: 'Speed-up over MACs',
+      note: `${batch} sequences, ${tokens} tokens, each in turns with the dense model`,
+      charts: [{ kind: 'lines', x: { label: 'MACs left', percent: true }, y: { label: 'times as fast' }, points }],
+    },
+  ];
+}
+
+function layerSections(budgets: readonly SweepBudget[], { layers: dense = [] }: About): Section[] {
+  const chart = (kind: 'heads' | 'neurons'): CellChart => ({
+    kind: 'cells',
+    x: 'layer',
+    y: 'keep',
+    cells: budgets.flatMap(({ keep, report: { layers } }) =>
+      layers.map((layer, index) => ({
+        x: String(index),
+        y: String(keep),
+        value: layer[kind],
+        of: dense[index]?.[kind] ?? layer[kind],
+      })),
+    ),
+  });
+  return [
+    { title: 'Heads per layer', charts: [chart('heads')] },
+    { title: 'Neurons per layer', charts: [chart('neurons')] },
+  ];
+}

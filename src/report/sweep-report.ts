@@ -1,0 +1,41 @@
+import type { DType } from '../native/addon.js';
+import type { Environment } from '../native/environment.js';
+import type { Preset } from '../prune/preset.js';
+import type { Constraint, MeasuredLatency, PruneReport } from './prune-report.js';
+
+/** What several pruning runs from one study did: `espalier sweep --json` prints it, sweep.json keeps it. */
+export interface SweepReport {
+  command: 'sweep';
+  version: string;
+  settings: SweepSettings;
+  device: string;
+  threads: number;
+  environment: Environment;
+  /** The largest budget first. */
+  budgets: SweepBudget[];
+}
+
+/** What has to be the same for a sweep to go on with what is there. */
+export interface SweepSettings {
+  checkpoint: string;
+  task: string;
+  train: string;
+  eval?: string | undefined;
+  preset: Preset;
+  constraint: Constraint;
+  profile?: string | undefined;
+  samples: number;
+  seed: number;
+  batch?: number | undefined;
+  dtype?: DType | undefined;
+  maxLength?: number | undefined;
+}
+
+export interface SweepBudget {
+  keep: number;
+  /** Of the smaller checkpoint, in the sweep's directory. */
+  directory: string;
+  report: PruneReport;
+  /** Once it is measured. */
+  latency?: MeasuredLatency;
+}
