@@ -1,5 +1,13 @@
 /** The public API of espalier; docs/guide.md shows it at work. */
-export { type BenchOptions, type BenchReport, type BenchRow, bench, type Latency, type Speed } from './api/bench.js';
+export {
+  type BenchOptions,
+  type BenchReport,
+  type BenchRow,
+  bench,
+  type Latency,
+  type OtherRuntime,
+  type Speed,
+} from './api/bench.js';
 export {
   type DataOptions,
   type EvaluateOptions,

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import * as v from 'valibot';
+import { otherRuntimes } from '../api/bench.js';
 import { type BenchReport, bench, loadModel, type Speed } from '../index.js';
 import { EspalierError } from '../native/errors.js';
 import { exitCodes } from './errors.js';
@@ -21,6 +22,7 @@ import { showProgress } from './terminal.js';
 
 interface BenchFlags extends DataFlags, DeviceFlags {
   against?: string;
+  python?: string;
   batch: number[];
   length: number[];
   texts?: string;
@@ -31,9 +33,13 @@ interface BenchFlags extends DataFlags, DeviceFlags {
 export function addBench(program: Command, signal: AbortSignal): void {
   const command = program
     .command('bench')
-    .description('measure throughput and latency, by itself or against another checkpoint')
+    .description('measure throughput and latency, by itself or against another checkpoint, onnxruntime or PyTorch')
     .argument('<checkpoint>', 'model directory')
-    .option('--against <checkpoint>', 'another model directory, which takes turns on the same inputs')
+    .option(
+      '--against <opponent>',
+      'who takes turns on the same inputs: another model directory, or onnxruntime or pytorch with this one (a directory of such a name: ./pytorch)',
+    )
+    .option('--python <path>', 'a Python that has torch and transformers, for --against pytorch (default: python3)')
     .addOption(listOption('--batch <n,...>', 'sequences that are run together', 1).default([256], '256'))
     .addOption(listOption('--length <n,...>', 'tokens of every sequence', 1).default([128], '128'))
     .option('--texts <file>', 'take the lengths of sequences of this data file instead')
@@ -50,6 +56,8 @@ export function addBench(program: Command, signal: AbortSignal): void {
       'after',
       helpExamples(
         'bench models/sentiment-mini --batch 1,32,256 --length 32,128',
+        'bench smaller --against onnxruntime --threads 4',
+        'bench smaller --against pytorch --python venv/bin/python --json',
         'bench smaller --against my-model --task mrpc --texts dev.tsv --expect-speedup 1.5',
       ),
     );
@@ -60,9 +68,11 @@ export function addBench(program: Command, signal: AbortSignal): void {
     const onProgress = showProgress(process.stderr, flags.quiet);
     const load = (path: string) => loadModel(path, { device: flags.device, threads: flags.threads, signal });
     await using model = await load(directory);
-    await using against = flags.against === undefined ? undefined : await load(flags.against);
+    const runtime = otherRuntimes.find((name) => name === flags.against);
+    await using other = flags.against === undefined || runtime ? undefined : await load(flags.against);
     const report = await bench(model, {
-      against,
+      against: runtime ?? other,
+      python: flags.python,
       ...dataOptionsOf(flags),
       batches: flags.batch,
       lengths: flags.length,
@@ -71,7 +81,7 @@ export function addBench(program: Command, signal: AbortSignal): void {
       signal,
       onProgress,
     });
-    printResult(flags, report, () => summary(report, directory, flags.against));
+    printResult(flags, report, () => summary(report, directory));
     const least = Math.min(...report.rows.map(({ speedup }) => speedup?.median ?? Number.POSITIVE_INFINITY));
     if (flags.expectSpeedup !== undefined && least < flags.expectSpeedup) {
       process.stderr.write(`espalier: ${least.toFixed(2)} times as fast, ${flags.expectSpeedup} were expected\n`);
@@ -80,7 +90,7 @@ export function addBench(program: Command, signal: AbortSignal): void {
   });
 }
 
-function summary({ rows, rounds, device, threads }: BenchReport, model: string, against: string | undefined): string {
+function summary({ rows, rounds, device, threads, against }: BenchReport, model: string): string {
   const milliseconds = (seconds: number) => (1000 * seconds).toFixed(2);
   const line = (name: string, { tokensPerSecond, latency }: Speed, batch: string, length: string, ratio: string) => [
     name,
@@ -92,14 +102,14 @@ function summary({ rows, rounds, device, threads }: BenchReport, model: string, 
   ];
   const lines = rows.flatMap((row) => {
     const batch = String(row.batch);
-    const length = row.length === undefined ? (row.tokens / row.batch).toFixed(1) : String(row.length);
-    const { speedup, against: other } = row;
+    const { tokens, paddedTokens = tokens, speedup, against: other } = row;
+    const length = (count: number) => (row.length === undefined ? (count / row.batch).toFixed(1) : String(row.length));
     const ratio = speedup
       ? `${speedup.median.toFixed(2)}x (${speedup.lowest.toFixed(2)} to ${speedup.highest.toFixed(2)})`
       : '';
     return [
-      line(model, row, batch, length, ratio),
-      ...(other ? [line(against as string, other, batch, length, '')] : []),
+      line(model, row, batch, length(tokens), ratio),
+      ...(other ? [line(against as string, other, batch, length(paddedTokens), '')] : []),
     ];
   });
   const head = ['', 'batch', 'length', 'tokens/s', 'median ms', 'p90 ms', 'p99 ms', ...(against ? ['speed-up'] : [])];
