@@ -1,14 +1,14 @@
-import { timed } from '../src/latency/rounds.js';
+import { EngineRuntime } from '../src/contenders/engine.js';
+import { OnnxRuntime } from '../src/contenders/onnxruntime.js';
+import { PyTorchRuntime } from '../src/contenders/pytorch.js';
 import { Engine } from '../src/native/engine.js';
 import { Model } from '../src/native/model.js';
-import { type BenchContext, type Benchmark, type Row, verify } from './support/benchmark.js';
+import type { BenchContext, Benchmark, Row } from './support/benchmark.js';
+import { ForwardRun } from './support/forward-run.js';
+import { withDirectory } from './support/model-directory.js';
 import { type BenchModel, bertBaseModel, miniLmModel } from './support/models.js';
-import { OnnxRuntime } from './support/onnxruntime.js';
 import { compareThroughput } from './support/throughput.js';
-import { equalLengths, glueBatches, type Workload } from './support/workloads.js';
-
-/** Contenders agree to this part of the largest logit. */
-const TOLERANCE = 1e-3;
+import { equalLengths, glueBatches } from './support/workloads.js';
 
 export const forward: Benchmark = {
   name: 'forward',
@@ -32,37 +32,24 @@ async function runModel(context: BenchContext, benchModel: BenchModel, cost: num
   ].filter((workload) => workload !== undefined);
 
   using model = await Model.create(Engine.open({ threads: context.threads }), spec, weights, 'inference');
-  const onnxruntime = await OnnxRuntime.open(benchModel, context.threads);
-  await context.pytorch?.load(benchModel);
+  const engine = new EngineRuntime('espalier', model);
+  await using onnxruntime = await OnnxRuntime.open(benchModel, context.threads);
+  await using pytorch = await openPyTorch(benchModel, context);
   const rows: Row[] = [];
   for (const workload of workloads) {
     context.log(`${benchModel.name}: ${workload.name}`);
-    rows.push(await runWorkload(context, benchModel.name, workload, model, onnxruntime));
+    const espalier = await ForwardRun.prepare('espalier', engine, workload);
+    const others = [await ForwardRun.prepare('onnxruntime', onnxruntime, workload)];
+    if (pytorch) others.push(await ForwardRun.prepare('PyTorch', pytorch, workload));
+    for (const other of others) await other.verify(espalier);
+    const row = await compareThroughput([espalier, ...others], workload, context.rounds);
+    rows.push({ model: benchModel.name, ...row });
   }
-  await onnxruntime.release();
   return rows;
 }
 
-async function runWorkload(
-  { rounds, pytorch }: BenchContext,
-  name: string,
-  workload: Workload,
-  model: Model,
-  onnxruntime: OnnxRuntime,
-): Promise<Row> {
-  const padded = onnxruntime.prepare(workload);
-  const packed = async () => {
-    const logits: number[] = [];
-    for (const batch of workload.batches) logits.push(...(await model.forward(batch.packed)));
-    return logits;
-  };
-  const expected = await packed();
-  verify('onnxruntime and espalier', await padded(), expected, TOLERANCE);
-  const contenders = [timed('espalier', packed), timed('onnxruntime', padded)];
-  if (pytorch) {
-    await pytorch.prepare(workload);
-    verify('PyTorch and espalier', (await pytorch.forward()).logits, expected, TOLERANCE);
-    contenders.push({ name: 'PyTorch', run: async () => (await pytorch.forward()).seconds });
-  }
-  return { model: name, ...(await compareThroughput(contenders, workload, rounds)) };
+async function openPyTorch(model: BenchModel, { python, threads }: BenchContext): Promise<PyTorchRuntime | undefined> {
+  if (python === undefined) return undefined;
+  const { spec } = model;
+  return withDirectory(model, (directory) => PyTorchRuntime.open({ directory, spec }, threads, { python }));
 }

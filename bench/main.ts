@@ -12,7 +12,6 @@ import { onnxExport } from './onnx-export.js';
 import { speedup } from './speedup.js';
 import type { BenchContext, Row } from './support/benchmark.js';
 import { environment } from './support/environment.js';
-import { PyTorch } from './support/pytorch.js';
 import { tokenizer } from './tokenizer.js';
 
 const benchmarks = [
@@ -48,29 +47,24 @@ for (const name of names) {
 const rounds = options.quick ? 1 : Number(options.rounds);
 if (!(rounds >= 1)) throw new Error(`--rounds must be 1 or more, not ${options.rounds}`);
 const threads = options.threads === undefined ? Engine.open().threads : Number(options.threads);
-const pytorch = options.python === undefined ? undefined : new PyTorch(options.python, threads);
 const results: { name: string; title: string; rows: Row[] }[] = [];
 let current = '';
 const context: BenchContext = {
   threads,
   rounds,
   quick: options.quick,
-  pytorch,
+  python: options.python,
   log: (message) => console.error(`${current}: ${message}`),
 };
 
-const machine = await environment(context);
+const machine = environment(context);
 if (!options.json) console.log(table(Object.entries(machine)));
-try {
-  for (const benchmark of benchmarks) {
-    if (names.length > 0 && !names.includes(benchmark.name)) continue;
-    current = benchmark.name;
-    const rows = await benchmark.run(context);
-    results.push({ name: benchmark.name, title: benchmark.title, rows });
-    if (!options.json) console.log(`\n${benchmark.title}\n${rows.length === 0 ? 'skipped' : rowTable(rows)}`);
-  }
-} finally {
-  pytorch?.close();
+for (const benchmark of benchmarks) {
+  if (names.length > 0 && !names.includes(benchmark.name)) continue;
+  current = benchmark.name;
+  const rows = await benchmark.run(context);
+  results.push({ name: benchmark.name, title: benchmark.title, rows });
+  if (!options.json) console.log(`\n${benchmark.title}\n${rows.length === 0 ? 'skipped' : rowTable(rows)}`);
 }
 if (options.json) console.log(JSON.stringify({ environment: machine, results }));
 

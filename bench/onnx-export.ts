@@ -1,17 +1,16 @@
 import { storedWeights } from '../src/api/stored-weights.js';
+import { EngineRuntime } from '../src/contenders/engine.js';
+import { OnnxRuntime } from '../src/contenders/onnxruntime.js';
 import { type LoadedModel, loadModel, prune } from '../src/index.js';
-import { timed } from '../src/latency/rounds.js';
 import { hasShared, sharedPath } from '../test/support/paths.js';
-import { type BenchContext, type Benchmark, type Row, verify } from './support/benchmark.js';
-import { OnnxRuntime } from './support/onnxruntime.js';
+import type { BenchContext, Benchmark, Row } from './support/benchmark.js';
+import { ForwardRun } from './support/forward-run.js';
 import { compareThroughput } from './support/throughput.js';
 import { equalLengths, glueBatches, type Workload } from './support/workloads.js';
 
 const KEEPS = [0.6, 0.5, 0.4];
 /** Enough for realistic widths; accuracy is not measured here. */
 const SAMPLES = 512;
-/** onnxruntime and the engine agree to this part of the largest logit. */
-const TOLERANCE = 1e-3;
 
 export const onnxExport: Benchmark = {
   name: 'onnx-export',
@@ -37,29 +36,22 @@ async function runKeep(context: BenchContext, model: LoadedModel, keep: number, 
   const train = sharedPath('data/glue/MRPC/train.tsv');
   await using result = await prune(model, { task: 'mrpc', train, keep, samples: SAMPLES });
   const promised = 1 / result.report.achieved.macs;
-  const sessions = [await openExport(result.model, context.threads), await openExport(model, context.threads)];
+  await using smaller = await openExport(result.model);
+  await using original = await openExport(model);
+  const engine = new EngineRuntime('espalier', result.model.native);
   const rows: Row[] = [];
   for (const workload of workloads) {
-    const [pruned, dense] = sessions.map((session) => session.prepare(workload)) as [Run, Run];
-    verify('onnxruntime and espalier', await pruned(), await engineLogits(result.model, workload), TOLERANCE);
-    const contenders = [timed('pruned', pruned), timed('dense', dense)];
-    const row = await compareThroughput(contenders, workload, context.rounds);
+    const pruned = await ForwardRun.prepare('pruned', smaller, workload);
+    const dense = await ForwardRun.prepare('dense', original, workload);
+    await pruned.verify(await ForwardRun.prepare('espalier', engine, workload));
+    const row = await compareThroughput([pruned, dense], workload, context.rounds);
     rows.push({ keep, ...row, promised, 'realised / promised': (row['vs dense'] as number) / promised });
   }
-  for (const session of sessions) await session.release();
   return rows;
 }
 
-type Run = () => Promise<Float32Array>;
-
 /** The model as `exportOnnx` writes it. */
-async function openExport({ native, checkpoint }: LoadedModel, threads: number): Promise<OnnxRuntime> {
+async function openExport({ native, checkpoint, threads }: LoadedModel): Promise<OnnxRuntime> {
   const weights = await storedWeights(native, checkpoint.dtype);
-  return OnnxRuntime.open({ name: checkpoint.directory, spec: native.spec, weights }, threads);
-}
-
-async function engineLogits({ native }: LoadedModel, { batches }: Workload): Promise<number[]> {
-  const logits: number[] = [];
-  for (const { packed } of batches) logits.push(...(await native.forward(packed)));
-  return logits;
+  return OnnxRuntime.open({ spec: native.spec, weights }, threads);
 }

@@ -1,5 +1,5 @@
 /** The public API of espalier; docs/guide.md shows it at work. */
-export { type BenchOptions, type BenchReport, type BenchRow, bench, type Speed } from './api/bench.js';
+export { type BenchOptions, bench, type OtherRuntime } from './api/bench.js';
 export {
   type DataOptions,
   type EvaluateOptions,
@@ -24,6 +24,7 @@ export { devices } from './native/engine.js';
 export { type ErrorCode, EspalierError } from './native/errors.js';
 export type { OnProgress, ProgressEvent } from './progress.js';
 export type { Preset } from './prune/preset.js';
+export type { BenchReport, BenchRow, Speed } from './report/bench-report.js';
 export type { Constraint, MeasuredLatency, Metrics, PruneReport } from './report/prune-report.js';
 export type { SweepBudget, SweepReport, SweepSettings } from './report/sweep-report.js';
 export { type Prediction, taskNames } from './tasks/task.js';

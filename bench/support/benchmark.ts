@@ -1,12 +1,12 @@
-import type { PyTorch } from './pytorch.js';
+import { compareValues } from '../../src/contenders/agreement.js';
 
 export interface BenchContext {
   threads: number;
   rounds: number;
   /** Fewer and shorter measurements, to see that everything runs. */
   quick: boolean;
-  /** Present when a Python that has torch and transformers was given. */
-  pytorch: PyTorch | undefined;
+  /** A Python that has torch and transformers, when one was given. */
+  python: string | undefined;
   /** Says on stderr what is going on. */
   log(message: string): void;
 }
@@ -25,12 +25,7 @@ export class VerificationError extends Error {}
 
 /** Throws unless the contenders agree: the largest difference, as a part of the largest value, stays within tolerance. */
 export function verify(what: string, actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance: number): void {
-  let difference = actual.length === expected.length ? 0 : Number.NaN;
-  let largest = 0;
-  for (let i = 0; i < expected.length; i++) {
-    difference = Math.max(difference, Math.abs((actual[i] as number) - (expected[i] as number)));
-    largest = Math.max(largest, Math.abs(expected[i] as number));
-  }
+  const { difference, largest } = compareValues(actual, expected);
   if (!(difference <= tolerance * largest)) {
     throw new VerificationError(`${what} disagree by ${difference}, values being up to ${largest}`);
   }

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { arch, cpus, loadavg, totalmem } from 'node:os';
@@ -6,7 +7,7 @@ import { version } from '../../src/version.js';
 import type { BenchContext } from './benchmark.js';
 
 /** What the figures depend on. */
-export async function environment({ threads, pytorch }: BenchContext): Promise<Record<string, string>> {
+export function environment({ threads, python }: BenchContext): Record<string, string> {
   using engine = Engine.open({ threads });
   const packageVersion = (name: string): string =>
     JSON.parse(readFileSync(createRequire(import.meta.url).resolve(`${name}/package.json`), 'utf8')).version;
@@ -19,7 +20,13 @@ export async function environment({ threads, pytorch }: BenchContext): Promise<R
     threads: String(threads),
     node: process.version,
     'onnxruntime-node': packageVersion('onnxruntime-node'),
-    ...(pytorch ? await pytorch.versions() : {}),
+    ...(python && pythonVersions(python)),
     date: new Date().toISOString().slice(0, 10),
   };
+}
+
+function pythonVersions(python: string): Record<string, string> {
+  const script = `import json, platform, torch, transformers
+print(json.dumps({"torch": torch.__version__, "transformers": transformers.__version__, "python": platform.python_version()}))`;
+  return JSON.parse(execFileSync(python, ['-c', script], { encoding: 'utf8' }));
 }

@@ -1,15 +1,38 @@
+import { checkAgreement } from '../contenders/agreement.js';
+import { EngineRuntime } from '../contenders/engine.js';
+import { OnnxRuntime } from '../contenders/onnxruntime.js';
+import { PyTorchRuntime } from '../contenders/pytorch.js';
+import type { PreparedBatch, Runtime } from '../contenders/runtime.js';
 import type { Example } from '../data/examples.js';
 import { randomBatch } from '../latency/measure.js';
-import { interleave, type Latency, latencyOf, ratios, type Spread, spreadOf, timed } from '../latency/rounds.js';
+import { interleave, latencyOf, ratios, spreadOf } from '../latency/rounds.js';
+import type { PackedBatch } from '../native/addon.js';
+import { throwIfAborted } from '../native/cancel.js';
+import { environmentOf } from '../native/environment.js';
 import { EspalierError } from '../native/errors.js';
+import type { BenchReport, BenchRow, Speed } from '../report/bench-report.js';
 import { version } from '../version.js';
 import type { DataOptions, WorkOptions } from './evaluate.js';
 import type { LoadedModel } from './model.js';
 import { lengthsOf, textsFrom } from './profile.js';
+import { storedWeights } from './stored-weights.js';
+
+/**
+ * `onnxruntime` runs the graph that `exportOnnx` writes, by the package onnxruntime-node, which has to be installed
+ * beside espalier. `pytorch` runs what transformers makes of the model's directory, its own Python code included: a model
+ * that was just pruned has to be saved and loaded first.
+ */
+export type OtherRuntime = (typeof otherRuntimes)[number];
+export const otherRuntimes = ['onnxruntime', 'pytorch'] as const;
 
 export interface BenchOptions extends DataOptions, WorkOptions {
-  /** Another model, on the same inputs in turns. */
-  against?: LoadedModel | undefined;
+  /**
+   * Another model, or another runtime of this model on as many threads, on the same inputs in turns. Other runtimes pad to
+   * the longest sequence of the batch.
+   */
+  against?: LoadedModel | OtherRuntime | undefined;
+  /** A Python that has torch and transformers, for `pytorch`; `python3` by default. */
+  python?: string | undefined;
   /** Sequences that are run together; several sizes one after another. 256 by default. */
   batches?: readonly number[] | undefined;
   /** Tokens of every sequence, where no texts are given; several one after another. 128 by default. */
@@ -20,71 +43,101 @@ export interface BenchOptions extends DataOptions, WorkOptions {
   rounds?: number | undefined;
 }
 
-export interface Speed {
-  tokensPerSecond: number;
-  latency: Latency;
-}
-
-export interface BenchRow extends Speed {
-  batch: number;
-  /** Of every sequence; absent where the texts say it. */
-  length?: number;
-  tokens: number;
-  /** The other model, and how many times as long as this one it takes: round by round. */
-  against?: Speed;
-  speedup?: Spread;
-}
-
-export interface BenchReport {
-  command: 'bench';
-  version: string;
-  device: string;
-  threads: number;
-  rounds: number;
-  rows: BenchRow[];
-}
-
 /**
- * Throughput and latency of a model, by itself or against another. Both compute the same inputs once before their time is
- * taken, and then take turns.
+ * Throughput and latency of a model, by itself or against another model or runtime. All compute the same inputs once
+ * before their time is taken, when another runtime has to give the model's logits, and then take turns.
  *
- * @throws EspalierError ERR_OPTION, ERR_TASK, ERR_DATA, ERR_NON_FINITE, ERR_OUT_OF_MEMORY, ERR_CANCELLED
+ * @throws EspalierError ERR_OPTION, also where the other runtime is not installed or fails, ERR_INTERNAL where it computes
+ * something else, ERR_TASK, ERR_DATA, ERR_NON_FINITE, ERR_UNSUPPORTED, ERR_OUT_OF_MEMORY, ERR_CANCELLED
  */
 export async function bench(model: LoadedModel, options: BenchOptions = {}): Promise<BenchReport> {
-  const { against, batches = [256], lengths = [128], rounds = 9, signal, onProgress } = options;
-  if (against !== undefined && (against.device !== model.device || against.threads !== model.threads)) {
-    throw new EspalierError('ERR_OPTION', 'the two models compute on different devices or threads (load them alike)');
-  }
-  const models = against === undefined ? [model] : [model, against];
-  // Once for all batch sizes: standard input can be read no more often.
-  const texts = options.texts && (await textsFrom(model, options.texts, options));
-  const cases = batches.flatMap((batch) =>
-    (texts === undefined ? lengths : [undefined]).map((length) => ({ batch, length })),
-  );
+  const { against, rounds = 9, signal, onProgress } = options;
+  checkOpponent(model, options);
+  const cases = await casesOf(model, options);
+  await using own = new EngineRuntime(model.checkpoint.directory, model.native, { signal });
+  await using opponent = await openOpponent(model, options);
   // A first turn of each warms up.
-  const total = cases.length * models.length * (rounds + 1);
+  const total = cases.length * (opponent === undefined ? 1 : 2) * (rounds + 1);
   let done = 0;
-  const vocabularySize = Math.min(...models.map(({ checkpoint }) => checkpoint.spec.vocabularySize));
+  const counted = ({ run }: PreparedBatch) => ({
+    run: async () => {
+      throwIfAborted(signal);
+      const seconds = await run();
+      onProgress?.({ stage: 'bench', done: ++done, total });
+      return seconds;
+    },
+  });
   const rows: BenchRow[] = [];
-  for (const { batch, length } of cases) {
-    const packed = randomBatch({ vocabularySize }, await lengthsOf(model, { ...options, texts, batch, length }));
-    const contenders = models.map(({ native }) =>
-      timed('model', async () => {
-        await native.forward(packed, { signal });
-        onProgress?.({ stage: 'bench', done: ++done, total });
-      }),
-    );
-    const [own, other] = await interleave(contenders, rounds);
+  for (const { packed, ...shape } of cases) {
+    const ours = await own.prepare(packed);
+    const theirs = await opponent?.prepare(packed);
+    const works = theirs === undefined ? [ours] : [ours, theirs];
+    const [ownSeconds = [], otherSeconds] = await interleave(works.map(counted), rounds, async () => {
+      // Another model's logits are its own.
+      if (typeof against === 'object' || opponent === undefined || theirs === undefined) return;
+      checkAgreement(opponent.name, await theirs.logits(), await ours.logits());
+    });
     const tokens = packed.ids.length;
     rows.push({
-      batch,
-      ...(length !== undefined && { length }),
+      ...shape,
       tokens,
-      ...speedOf(own as number[], tokens),
-      ...(other && { against: speedOf(other, tokens), speedup: spreadOf(ratios(other, own as number[])) }),
+      ...(theirs?.paddedTokens !== undefined && { paddedTokens: theirs.paddedTokens }),
+      ...speedOf(ownSeconds, tokens),
+      ...(otherSeconds && {
+        against: speedOf(otherSeconds, tokens),
+        speedup: spreadOf(ratios(otherSeconds, ownSeconds)),
+      }),
     });
   }
-  return { command: 'bench', version, device: model.device, threads: model.threads, rounds, rows };
+  const { device, threads } = model;
+  const environment = environmentOf(model.native.engine);
+  const name = opponent && { against: opponent.name };
+  return { command: 'bench', version, device, threads, environment, ...name, rounds, rows };
+}
+
+function checkOpponent({ device, threads }: LoadedModel, { against, python }: BenchOptions): void {
+  if (python !== undefined && against !== 'pytorch') {
+    throw new EspalierError('ERR_OPTION', 'a Python is of use for PyTorch only (give --against pytorch too)');
+  }
+  if (typeof against === 'object' && (against.device !== device || against.threads !== threads)) {
+    throw new EspalierError('ERR_OPTION', 'the two models compute on different devices or threads (load them alike)');
+  }
+  if (typeof against === 'string' && device !== 'cpu') {
+    throw new EspalierError('ERR_OPTION', `${against} computes on the CPU, the model on ${device} (give --device cpu)`);
+  }
+}
+
+interface Case {
+  batch: number;
+  length?: number;
+  packed: PackedBatch;
+}
+
+async function casesOf(model: LoadedModel, options: BenchOptions): Promise<Case[]> {
+  const { against, batches = [256], lengths = [128] } = options;
+  // Once for all batch sizes: standard input can be read no more often.
+  const texts = options.texts && (await textsFrom(model, options.texts, options));
+  const models = typeof against === 'object' ? [model, against] : [model];
+  const vocabularySize = Math.min(...models.map(({ checkpoint }) => checkpoint.spec.vocabularySize));
+  const cases: Case[] = [];
+  for (const batch of batches) {
+    for (const length of texts === undefined ? lengths : [undefined]) {
+      const packed = randomBatch({ vocabularySize }, await lengthsOf(model, { ...options, texts, batch, length }));
+      cases.push({ batch, ...(length !== undefined && { length }), packed });
+    }
+  }
+  return cases;
+}
+
+async function openOpponent(model: LoadedModel, options: BenchOptions): Promise<Runtime | undefined> {
+  const { against, python = 'python3', signal } = options;
+  const { checkpoint, native, threads } = model;
+  if (against === 'onnxruntime') {
+    const weights = await storedWeights(native, checkpoint.dtype, signal);
+    return OnnxRuntime.open({ spec: native.spec, weights }, threads);
+  }
+  if (against === 'pytorch') return PyTorchRuntime.open(checkpoint, threads, { python, signal });
+  return against && new EngineRuntime(against.checkpoint.directory, against.native, { signal });
 }
 
 function speedOf(seconds: readonly number[], tokens: number): Speed {

@@ -1,7 +1,7 @@
 import type { Example } from '../data/examples.js';
-import { environmentOf } from '../native/environment.js';
+import type { BenchRow } from '../report/bench-report.js';
 import type { MeasuredLatency } from '../report/prune-report.js';
-import { type BenchRow, bench } from './bench.js';
+import { bench } from './bench.js';
 import type { DataOptions, WorkOptions } from './evaluate.js';
 import type { LoadedModel } from './model.js';
 
@@ -15,8 +15,7 @@ export async function measureLatency(
   { task, columns, format, maxLength, signal, onProgress }: DataOptions & WorkOptions,
 ): Promise<MeasuredLatency> {
   const data = { task, columns, format, maxLength };
-  const { rows } = await bench(pruned, { ...data, against: dense, texts, rounds, signal, onProgress });
+  const { rows, environment } = await bench(pruned, { ...data, against: dense, texts, rounds, signal, onProgress });
   const { batch, tokens, latency, against, speedup } = rows[0] as Required<BenchRow>;
-  const environment = environmentOf(dense.native.engine);
   return { environment, batch, tokens, dense: against.latency, pruned: latency, speedup };
 }

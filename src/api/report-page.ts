@@ -1,4 +1,6 @@
 import { writeOutputFile } from '../checkpoint/output-file.js';
+import { benchPage } from '../report/bench-page.js';
+import type { BenchReport } from '../report/bench-report.js';
 import { type About, htmlPage } from '../report/page.js';
 import { prunePage } from '../report/prune-page.js';
 import type { PruneReport } from '../report/prune-report.js';
@@ -16,9 +18,10 @@ export interface PageOptions extends About {
  * @throws EspalierError ERR_OUTPUT, ERR_CANCELLED
  */
 export async function writeReportPage(
-  report: PruneReport,
+  report: PruneReport | BenchReport,
   file: string,
   { force, signal, ...about }: PageOptions,
 ): Promise<void> {
-  await writeOutputFile(file, [Buffer.from(htmlPage(prunePage(report, about)))], { force, signal });
+  const page = report.command === 'prune' ? prunePage(report, about) : benchPage(report, about);
+  await writeOutputFile(file, [Buffer.from(htmlPage(page))], { force, signal });
 }

@@ -30,9 +30,18 @@ export interface Latency extends Spread {
   p99: number;
 }
 
-/** One round is each contender once; the order turns from round to round. Seconds by contender, round by round. */
-export async function interleave(contenders: readonly Contender[], rounds: number): Promise<number[][]> {
+/**
+ * One round is each contender once; the order turns from round to round. Seconds by contender, round by round.
+ *
+ * @param onWarm called when every contender has run once, before any is timed
+ */
+export async function interleave(
+  contenders: readonly Pick<Contender, 'run'>[],
+  rounds: number,
+  onWarm?: () => Promise<void>,
+): Promise<number[][]> {
   for (const contender of contenders) await contender.run();
+  await onWarm?.();
   const seconds: number[][] = contenders.map(() => []);
   for (let round = 0; round < rounds; round++) {
     for (let turn = 0; turn < contenders.length; turn++) {

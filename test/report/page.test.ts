@@ -3,7 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
-import type { PruneReport, SweepReport } from '../../src/index.js';
+import type { BenchReport, PruneReport, SweepReport } from '../../src/index.js';
+import { benchPage } from '../../src/report/bench-page.js';
 import { htmlPage } from '../../src/report/page.js';
 import { prunePage } from '../../src/report/prune-page.js';
 import { sweepPage } from '../../src/report/sweep-page.js';
@@ -75,6 +76,24 @@ const sweepReport: SweepReport = {
     },
   ],
 };
+const benchReport: BenchReport = {
+  command: 'bench',
+  version: '0.1.0',
+  device: 'cpu',
+  threads: 2,
+  environment: latency.environment,
+  against: 'onnxruntime 1.30.0',
+  rounds: 9,
+  rows: [32, 256].map((batch) => ({
+    batch,
+    tokens: 20 * batch,
+    paddedTokens: 30 * batch,
+    tokensPerSecond: 9000,
+    latency: latency.pruned,
+    against: { tokensPerSecond: 4500, latency: latency.dense },
+    speedup: latency.speedup,
+  })),
+};
 const about = { checkpoint: 'mini & lm', layers: before, command: "espalier prune 'mini & lm'" };
 
 /** The page as it is once its script has run. */
@@ -134,6 +153,17 @@ t.test('a browser draws the charts of a sweep with the numbers of its report', {
     ['measured, 0.498: 2 (1.9 to 2.1)', 'as MACs promise, 0.498: 2.008'],
     ['3 of 4', '0 of 4', '3 of 4', '0 of 4'],
     ['48 of 64', '16 of 64', '48 of 64', '16 of 64'],
+  ]);
+});
+
+t.test('a browser draws the charts of a benchmark with the numbers of its report', { skip: skipped() }, async (t) => {
+  const dom = await rendered('bench', htmlPage(benchPage(benchReport, about)));
+  const throughput = ['mini &amp; lm: 9000', 'onnxruntime 1.30.0: 4500'];
+  const latencies = ['mini &amp; lm: 100 (90 to 130)', 'onnxruntime 1.30.0: 200 (190 to 220)'];
+  t.strictSame(marksOf(dom), [
+    [...throughput, ...throughput],
+    [...latencies, ...latencies],
+    ['32 x 20.0: 2 (1.9 to 2.1)', '256 x 20.0: 2 (1.9 to 2.1)'],
   ]);
 });
 

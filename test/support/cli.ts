@@ -13,6 +13,8 @@ export interface CliResult {
 export interface CliOptions {
   /** All of standard input; it stays open and empty where this is null. */
   input?: string | null;
+  /** Beside this process's own environment. */
+  env?: Record<string, string>;
   /** Called with the running process, to disturb it. */
   onStart?: (child: ChildProcess) => void;
 }
@@ -20,7 +22,8 @@ export interface CliOptions {
 /** Runs the command line as users do, in a process of its own. */
 export async function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
   const main = join(repoRoot, 'dist/src/cli/main.js');
-  const child = spawn(process.execPath, [main, ...args], { cwd: repoRoot, stdio: 'pipe' });
+  const env = { ...process.env, ...options.env };
+  const child = spawn(process.execPath, [main, ...args], { cwd: repoRoot, stdio: 'pipe', env });
   child.stdin.on('error', () => {});
   if (options.input !== null) child.stdin.end(options.input ?? '');
   options.onStart?.(child);
