@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { type BenchRow, bench, loadModel, type ProgressEvent, prune } from '../../src/index.js';
@@ -147,10 +148,12 @@ t.test('the command ends with 3 where a speed-up that was expected is missed', a
     '--rounds',
     '3',
   ];
-  const reached = await runCli([...args, '--expect-speedup', '0.001', '--json']);
+  const page = path('bench.html');
+  const reached = await runCli([...args, '--expect-speedup', '0.001', '--json', '--report', page]);
   t.equal(reached.status, 0, reached.stderr);
   const { command, rows } = JSON.parse(reached.stdout);
   t.equal(command, 'bench');
+  t.match(readFileSync(page, 'utf8'), '<h2>Speed-up</h2>');
   t.equal(rows.length, 2);
   const missed = await runCli([...args, '--expect-speedup', '1000', '--quiet']);
   t.equal(missed.status, 3);

@@ -197,3 +197,17 @@ t.test('texts without labels are enough, except for kwon', async (t) => {
   t.equal(refused.status, 1);
   t.match(refused.stderr, /label/);
 });
+
+t.test('--report writes a page with the latency before and after, and never over another file unasked', async (t) => {
+  const page = join(directory, 'report.html');
+  const prune = ['prune', sentimentMini, ...data, '--samples', '32', '--keep', '0.5', '--report', page];
+  const report = await json([...prune, '--output', join(directory, 'reported')]);
+  t.ok(report.latency.speedup.median > 0);
+  const html = readFileSync(page, 'utf8');
+  const carried = /<script type="application\/json" id="report">(.*?)<\/script>/.exec(html)?.[1] as string;
+  t.strictSame(JSON.parse(carried), report);
+  t.match(html, `espalier prune ${sentimentMini} --task sst2`);
+  const again = await runCli([...prune, '--output', join(directory, 'never')]);
+  t.equal(again.status, 1);
+  t.match(again.stderr, /report.html exists/);
+});

@@ -158,7 +158,7 @@ t.test('a browser draws the charts of a sweep with the numbers of its report', {
 
 t.test('a browser draws the charts of a benchmark with the numbers of its report', { skip: skipped() }, async (t) => {
   const dom = await rendered('bench', htmlPage(benchPage(benchReport, about)));
-  const throughput = ['mini &amp; lm: 9000', 'onnxruntime 1.30.0: 4500'];
+  const throughput = ['mini &amp; lm: 9,000', 'onnxruntime 1.30.0: 4,500'];
   const latencies = ['mini &amp; lm: 100 (90 to 130)', 'onnxruntime 1.30.0: 200 (190 to 220)'];
   t.strictSame(marksOf(dom), [
     [...throughput, ...throughput],

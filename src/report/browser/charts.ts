@@ -22,6 +22,7 @@ function bars({ label, bars }: BarChart) {
   return Plot.plot({
     width,
     height: 260,
+    marginLeft: 64,
     x: { label: null, domain: names, ...(grouped && { axis: null }) },
     fx: { label: null, domain: [...new Set(bars.map(({ group }) => group))] },
     y: { label, grid: true },
@@ -43,7 +44,13 @@ function bars({ label, bars }: BarChart) {
         bars.filter(({ lowest }) => lowest !== undefined),
         { ...place, y1: 'lowest', y2: 'highest' },
       ),
-      Plot.text(bars, { ...place, y: 'value', text: ({ value }: Bar) => short(value), dy: -6, lineAnchor: 'bottom' }),
+      Plot.text(bars, {
+        ...place,
+        y: ({ value, highest }) => highest ?? value,
+        text: ({ value }) => short(value),
+        dy: -4,
+        lineAnchor: 'bottom',
+      }),
       Plot.ruleY([0]),
     ],
   });
@@ -102,7 +109,8 @@ function nameOf(item: Bar | LinePoint): string {
   return `${name}: ${short(value)}${range}`;
 }
 
-const short = (value: number): string => String(Number(value.toPrecision(4)));
+const short = (value: number): string =>
+  Number(value.toPrecision(4)).toLocaleString('en-US', { maximumFractionDigits: 6 });
 
 for (const figure of document.querySelectorAll('figure')) {
   const chart: Chart = JSON.parse(figure.querySelector('script')?.textContent ?? '');
