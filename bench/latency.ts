@@ -3,15 +3,20 @@ import { LatencyCost } from '../src/latency/latency-cost.js';
 import type { LatencyProfile } from '../src/latency/latency-profile.js';
 import { emptyProfile, measureLatencies, randomBatch, unitsOf } from '../src/latency/measure.js';
 import { median } from '../src/latency/median.js';
+import { piecewiseLinearCurve } from '../src/latency/piecewise-linear.js';
 import { interleave, ratios, spreadOf, timed } from '../src/latency/rounds.js';
+import type { LayerShape } from '../src/native/addon.js';
 import { Engine } from '../src/native/engine.js';
 import { Model } from '../src/native/model.js';
+import type { ErrorCurve } from '../src/prune/error-curves.js';
 import { measureCurves, pruneOnCurves } from '../src/prune/espalier.js';
+import { shareOut } from '../src/prune/share-out.js';
 import { unitKindOf } from '../src/prune/units.js';
 import { drawLengths, drawUnlabelled } from '../src/tasks/calibration.js';
 import { findTask } from '../src/tasks/task.js';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.js';
 import { hasShared, sharedPath } from '../test/support/paths.js';
+import { errorOf, layersWithout } from './support/allocations.js';
 import type { BenchContext, Benchmark, Row } from './support/benchmark.js';
 import { type BenchModel, bertBaseModel, miniLmModel } from './support/models.js';
 import { glueExamples } from './support/workloads.js';
@@ -33,6 +38,37 @@ export const latencyConstraint: Benchmark = {
   title: `Pruned to a part of the latency, against the dense model, batch ${BATCH} of real lengths`,
   run: (context) => forEachModel(context, pruneToLatency),
 };
+
+export const latencySteps: Benchmark = {
+  name: 'latency-steps',
+  title: 'FFNs of nearly equal widths in turns: where the kernels take a step',
+  async run({ rounds, threads, log }) {
+    const loaded = await miniLmModel('mrpc');
+    log(loaded.name);
+    using model = await open(loaded, threads);
+    const batch = randomBatch(model.spec, new Array(STEP_SEQUENCES).fill(128));
+    const shapes: Model[] = [];
+    try {
+      for (const neurons of STEP_WIDTHS) {
+        const units = unitsOf(model.spec.layers, (_, sublayer) => (sublayer === 'ffn' ? neurons : 0));
+        shapes.push(await model.select(units, 'inference'));
+      }
+      const contenders = shapes.map((shape) => timed('shape', () => shape.forward(batch)));
+      const seconds = await interleave(contenders, 3 * rounds);
+      return STEP_WIDTHS.map((neurons, i) => {
+        const { median, lowest, highest } = spreadOf(ratios(seconds[i] as number[], seconds[0] as number[]));
+        const range = `${lowest.toFixed(3)}-${highest.toFixed(3)}`;
+        return { model: loaded.name, neurons, 'times as long as the first': median, range };
+      });
+    } finally {
+      for (const shape of shapes) shape.dispose();
+    }
+  },
+};
+
+/** Around 512, a whole number of every register and panel width. */
+const STEP_WIDTHS = [480, 488, 496, 497, 504, 512, 513, 520, 528, 529, 536, 544, 545];
+const STEP_SEQUENCES = 64;
 
 interface Profiled {
   name: string;
@@ -121,6 +157,7 @@ async function pruneToLatency(
   { name, task, model, profile, cost }: Profiled,
   { rounds, log }: BenchContext,
 ): Promise<Row[]> {
+  const { layers } = model.spec;
   const { loss, maxLength, averageLength } = findTask(task);
   const tokenizer = await loadTokenizer(sharedPath('models', `minilm-${task}`));
   const examples = await glueExamples(task, 'train');
@@ -139,6 +176,13 @@ async function pruneToLatency(
     );
     const [own, dense] = seconds as [number[], number[]];
     const { median: measured, lowest, highest } = spreadOf(ratios(own, dense));
+    const { linear, exact } = searches(
+      curves,
+      layers,
+      cost,
+      new LatencyCost(profile, model.spec, piecewiseLinearCurve),
+      keep,
+    );
     rows.push({
       model: name,
       keep,
@@ -148,7 +192,26 @@ async function pruneToLatency(
       'measured / asked': measured / keep,
       'realised speed-up': 1 / measured,
       MACs: macs.kept,
+      'error, piece-wise linear': linear,
+      'error, tables at its latency': exact,
     });
   }
   return rows;
+}
+
+/**
+ * The summed errors of what is shared out on piece-wise linear curves, as Kwon et al. fit them, and of what is shared out on
+ * the tables for the latency that those say it has.
+ */
+function searches(
+  curves: readonly ErrorCurve[],
+  layers: readonly LayerShape[],
+  tables: LatencyCost,
+  lines: LatencyCost,
+  keep: number,
+): Record<'linear' | 'exact', number> {
+  const removed = shareOut(curves, keep, lines);
+  const left = layersWithout(removed, curves, layers);
+  const latency = tables.whole(left) / tables.whole(layers);
+  return { linear: errorOf(removed, curves), exact: errorOf(shareOut(curves, latency, tables), curves) };
 }

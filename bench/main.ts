@@ -2,10 +2,12 @@
 import { parseArgs } from 'node:util';
 import { table } from '../src/cli/table.js';
 import { Engine } from '../src/native/engine.js';
+import { batch256 } from './batch-256.js';
+import { constraints } from './constraints.js';
 import { forward } from './forward.js';
 import { gemm } from './gemm.js';
 import { kwon } from './kwon.js';
-import { latencyConstraint, latencyPrediction } from './latency.js';
+import { latencyConstraint, latencyPrediction, latencySteps } from './latency.js';
 import { maskGradients } from './mask-gradients.js';
 import { memory } from './memory.js';
 import { onnxExport } from './onnx-export.js';
@@ -20,8 +22,11 @@ const benchmarks = [
   maskGradients,
   kwon,
   speedup,
+  batch256,
   latencyPrediction,
   latencyConstraint,
+  latencySteps,
+  constraints,
   onnxExport,
   tokenizer,
   memory,

@@ -5,7 +5,7 @@ import type { PackedBatch } from '../../src/native/addon.js';
 import type { Workload } from './workloads.js';
 
 /** A runtime that may be told how far to pad. */
-interface PaddingRuntime {
+export interface PaddingRuntime {
   prepare(batch: PackedBatch, width?: number): Promise<PreparedBatch>;
 }
 

@@ -1,9 +1,10 @@
 import type { ModelSpec, PackedBatch } from '../../src/native/addon.js';
 import { Engine } from '../../src/native/engine.js';
 import { Model } from '../../src/native/model.js';
+import type { Calibration } from '../../src/prune/fisher.js';
 import { type KwonOutcome, studyKwon } from '../../src/prune/kwon.js';
 import { drawCalibration } from '../../src/tasks/calibration.js';
-import { findTask } from '../../src/tasks/task.js';
+import { findTask, type Task } from '../../src/tasks/task.js';
 import { loadTokenizer } from '../../src/tokenizer/tokenizer.js';
 import { hasShared, sharedPath } from '../../test/support/paths.js';
 import type { BenchModel } from './models.js';
@@ -22,15 +23,11 @@ export interface PruneRun extends Pick<KwonOutcome, 'seconds' | 'macs'> {
 /** Preset kwon on samples of MRPC's training file; undefined where the shared data are absent. */
 export async function pruneOnMrpc(load: () => Promise<BenchModel>, threads: number): Promise<PruneRun | undefined> {
   if (!hasShared) return undefined;
-  const task = findTask('mrpc');
-  const examples = await glueExamples('mrpc', 'train');
-  const tokenizer = await loadTokenizer(sharedPath('models/minilm-mrpc'));
-  const { maxLength } = task;
-  const calibration = await drawCalibration(examples, task, tokenizer, { maxLength, samples: SAMPLES, seed: 0 });
-  using model = await open(load, threads);
+  const { calibration, task } = await mrpcCalibration();
+  using model = await openModel(load, threads);
   const pruneTo = await studyKwon(model, calibration, {
     loss: task.loss,
-    batchSize: 32,
+    batchSize: task.miniBatch,
     sequenceLength: task.averageLength as number,
   });
   const outcome = await pruneTo(KEEP, {});
@@ -46,8 +43,18 @@ export async function pruneOnMrpc(load: () => Promise<BenchModel>, threads: numb
   };
 }
 
+/** Samples of MRPC's training file. */
+export async function mrpcCalibration(): Promise<{ calibration: Calibration; task: Task }> {
+  const task = findTask('mrpc');
+  const examples = await glueExamples('mrpc', 'train');
+  const tokenizer = await loadTokenizer(sharedPath('models/minilm-mrpc'));
+  const { maxLength } = task;
+  const calibration = await drawCalibration(examples, task, tokenizer, { maxLength, samples: SAMPLES, seed: 0 });
+  return { calibration, task };
+}
+
 /** Keeps no copy of the weights once the engine has them. */
-async function open(load: () => Promise<BenchModel>, threads: number): Promise<Model> {
+export async function openModel(load: () => Promise<BenchModel>, threads: number): Promise<Model> {
   const { spec, weights } = await load();
   return Model.create(Engine.open({ threads }), spec, weights, 'inference');
 }
