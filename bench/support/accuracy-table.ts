@@ -22,17 +22,36 @@ function lossTable(rows: readonly AccuracyRow[]): string {
   const checkpoints = groups(rows, ({ checkpoint }) => checkpoint);
   const lossesAt = (keep: number) => checkpoints.map(([, of]) => loss(of.filter((row) => row.keep === keep)));
   return markdown([
-    ['checkpoint', 'dense', ...keeps.map((keep) => `keep ${keep}`), 'seconds', 'peak GiB'],
+    [
+      'checkpoint',
+      'dense',
+      ...keeps.map((keep) => `keep ${keep}`),
+      ...allowances.map((points) => `least within ${points}`),
+      'seconds',
+      'peak GiB',
+    ],
     ...checkpoints.map(([checkpoint, of]) => [
       checkpoint,
       (100 * (of[0]?.dense as number)).toFixed(1),
       ...keeps.map((keep) => cell(of.filter((row) => row.keep === keep))),
+      ...allowances.map((points) => String(leastWithin(points, of) ?? '')),
       Math.max(...of.map(({ seconds }) => seconds)).toFixed(0),
       (Math.max(...of.map(({ peak }) => peak)) / 2 ** 30).toFixed(2),
     ]),
-    ['mean', '', ...keeps.map((keep) => mean(lossesAt(keep).filter(Number.isFinite)).toFixed(2)), '', ''],
-    ['worst', '', ...keeps.map((keep) => Math.max(...lossesAt(keep).filter(Number.isFinite)).toFixed(2)), '', ''],
+    ['mean', '', ...keeps.map((keep) => mean(lossesAt(keep).filter(Number.isFinite)).toFixed(2)), '', '', '', ''],
+    ['worst', '', ...keeps.map((keep) => Math.max(...lossesAt(keep).filter(Number.isFinite)).toFixed(2)), '', '', '', ''],
   ]);
+}
+
+/** Points that a user may be ready to lose. */
+const allowances = [1, 2];
+
+/** The smallest budget that loses no more than so many points: in the mean over its seeds, of the budgets with most seeds. */
+function leastWithin(points: number, rows: readonly AccuracyRow[]): number | undefined {
+  const budgets = [...new Set(rows.map(({ keep }) => keep))].map((keep) => rows.filter((row) => row.keep === keep));
+  const seeds = Math.max(...budgets.map(({ length }) => length));
+  const within = budgets.filter((of) => of.length === seeds && loss(of) <= points);
+  return within.map(([row]) => (row as AccuracyRow).keep).sort((a, b) => a - b)[0];
 }
 
 /** Mean points lost, and how far the seeds lie apart. */

@@ -34,15 +34,17 @@ export interface SweepOptions extends Omit<StudyOptions, 'stages' | 'latency'> {
  */
 export async function sweep(model: LoadedModel, options: SweepOptions): Promise<SweepReport> {
   const { output, jobs = 1, command, force, signal, onProgress } = options;
-  const keeps = [...new Set(options.keeps)].sort((a, b) => b - a);
-  if (keeps.length === 0) throw new EspalierError('ERR_OPTION', 'there is no budget to prune to (give one or more)');
-  for (const keep of keeps) checkKeep(keep);
+  if (options.keeps.length === 0) {
+    throw new EspalierError('ERR_OPTION', 'there is no budget to prune to (give one or more)');
+  }
+  for (const keep of options.keeps) checkKeep(keep);
   const task = resolveTask(model.checkpoint, options.task);
   const directory = new SweepDirectory(output);
   const settings = settingsOf(model, task, options);
   const before = await directory.open(settings, force);
   const latencies = new Map<number, MeasuredLatency>();
   for (const { keep, latency } of before?.budgets ?? []) if (latency) latencies.set(keep, latency);
+  const keeps = [...new Set([...options.keeps, ...latencies.keys()])].sort((a, b) => b - a);
 
   const report = (): SweepReport => ({
     command: 'sweep',
@@ -61,13 +63,14 @@ export async function sweep(model: LoadedModel, options: SweepOptions): Promise<
     const { layers } = model.checkpoint.spec;
     await directory.write(report(), { checkpoint: model.checkpoint.directory, layers, command }, signal);
   };
-  await save();
 
   // Once for all that needs texts: standard input can be read no more often.
   const train = await examplesFrom(options.train, task, { ...options, labels: options.preset === 'kwon' });
   const missing = keeps.filter((keep) => directory.finished(keep) === undefined);
   if (missing.length > 0) {
     const study = await PruneStudy.prepare(model, { ...options, train });
+    // Not before: what fails to begin shall not stand in the way of what is begun aright.
+    await save();
     await inParallel(missing, jobs, async (keep) => {
       await pruneInto(directory, keep, study, options);
       await save();

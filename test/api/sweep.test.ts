@@ -48,6 +48,7 @@ t.test('what is there is gone on with, unless the settings differ', async (t) =>
   t.strictSame(budgets[0], JSON.parse(JSON.stringify(first)), 'neither pruned nor measured again');
   t.equal(writtenAt(output, 0.5), written);
   t.equal(budgets.length, 2);
+  t.strictSame((await run({})).budgets, budgets, 'what an earlier one added stays');
   await t.rejects(run({ seed: 1 }), { code: 'ERR_OUTPUT', message: /holds a sweep with other settings/ });
   t.equal((await run({ seed: 1, force: true })).settings.seed, 1);
   t.not(writtenAt(output, 0.5), written);
@@ -105,6 +106,7 @@ t.test('directories that are not of a sweep, and bad options, are refused', asyn
   await t.rejects(run({ keeps: [0.5, 0] }), { code: 'ERR_OPTION', message: /keep must be above 0/ });
   await t.rejects(run({ keeps: [] }), { code: 'ERR_OPTION', message: /no budget/ });
   await t.rejects(run({ signal: AbortSignal.abort() }), { code: 'ERR_CANCELLED' });
+  await t.rejects(run({ eval: 'missing.tsv' }), { code: 'ERR_DATA' });
   t.notOk(existsSync(output));
   const { status, stderr } = await runCli(args(output, '0.5,2'));
   t.equal(status, 2);
