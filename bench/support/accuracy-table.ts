@@ -39,7 +39,15 @@ function lossTable(rows: readonly AccuracyRow[]): string {
       (Math.max(...of.map(({ peak }) => peak)) / 2 ** 30).toFixed(2),
     ]),
     ['mean', '', ...keeps.map((keep) => mean(lossesAt(keep).filter(Number.isFinite)).toFixed(2)), '', '', '', ''],
-    ['worst', '', ...keeps.map((keep) => Math.max(...lossesAt(keep).filter(Number.isFinite)).toFixed(2)), '', '', '', ''],
+    [
+      'worst',
+      '',
+      ...keeps.map((keep) => Math.max(...lossesAt(keep).filter(Number.isFinite)).toFixed(2)),
+      '',
+      '',
+      '',
+      '',
+    ],
   ]);
 }
 

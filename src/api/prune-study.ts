@@ -71,7 +71,9 @@ export class PruneStudy {
     checkOptions(options);
     const { spec } = model.checkpoint;
     const task = resolveTask(model.checkpoint, options.task);
-    const comparison = await Comparison.prepare(model, task, options);
+    const { eval: evaluation } = options;
+    const comparison =
+      evaluation === undefined ? undefined : await Comparison.prepare(model, task, evaluation, options);
     // Once for all that needs texts: standard input can be read no more often. Only kwon needs the labels.
     const train = await examplesFrom(options.train, task, { ...options, labels: preset === 'kwon' });
     const measured = await latencyProfile(model, train, options);
