@@ -13,8 +13,14 @@ import type { Constraint, Metrics, PruneReport } from '../report/prune-report.js
 import { drawCalibration, drawUnlabelled } from '../tasks/calibration.js';
 import { resolveTask, type Task } from '../tasks/task.js';
 import { version } from '../version.js';
-import { Comparison } from './comparison.js';
-import { type DataOptions, type Evaluation, examplesFrom, lengthLimit, type WorkOptions } from './evaluate.js';
+import {
+  type DataOptions,
+  type Evaluation,
+  EvaluationBatches,
+  examplesFrom,
+  lengthLimit,
+  type WorkOptions,
+} from './evaluate.js';
 import { measureLatency } from './measure-latency.js';
 import { LoadedModel } from './model.js';
 import { profile } from './profile.js';
@@ -57,7 +63,7 @@ export class PruneStudy {
     private readonly task: Task,
     private readonly options: StudyOptions,
     private readonly train: readonly Example[],
-    private readonly comparison: Comparison | undefined,
+    private readonly batches: EvaluationBatches | undefined,
     private readonly dense: Evaluation | undefined,
     private readonly latency: LatencyCost | undefined,
     private readonly pruneTo: PruneTo,
@@ -71,15 +77,13 @@ export class PruneStudy {
     checkOptions(options);
     const { spec } = model.checkpoint;
     const task = resolveTask(model.checkpoint, options.task);
-    const { eval: evaluation } = options;
-    const comparison =
-      evaluation === undefined ? undefined : await Comparison.prepare(model, task, evaluation, options);
+    const batches = await evaluationBatches(model, task, options);
     // Once for all that needs texts: standard input can be read no more often. Only kwon needs the labels.
     const train = await examplesFrom(options.train, task, { ...options, labels: preset === 'kwon' });
     const measured = await latencyProfile(model, train, options);
     const latency = measured && new LatencyCost(measured, spec);
     const samples = await samplesFor(preset, model, task, train, options);
-    const dense = await comparison?.of(model.native, 'evaluate dense', options);
+    const dense = (await batches?.evaluate(model.native, 'evaluate dense', options))?.evaluation;
     const pruneTo = await studyModel(model.native, samples, {
       preset,
       // The preset kwon follows its paper in how it reads latencies.
@@ -92,13 +96,13 @@ export class PruneStudy {
       onProgress,
     });
     const seconds = model.loadSeconds + (performance.now() - start) / 1000;
-    return new PruneStudy(model, task, options, train, comparison, dense, latency, pruneTo, seconds);
+    return new PruneStudy(model, task, options, train, batches, dense, latency, pruneTo, seconds);
   }
 
   /** What the budgets share counts in the seconds of each report. */
   async prune(keep: number, onProgress: OnProgress | undefined = this.options.onProgress): Promise<PruneResult> {
     const start = performance.now();
-    const { model, options, comparison, latency, dense } = this;
+    const { model, options, batches, latency, dense } = this;
     const { preset = 'espalier', seed = 0, signal } = options;
     const work = { signal, onProgress };
     const stages: Record<string, Evaluation> = {};
@@ -106,12 +110,13 @@ export class PruneStudy {
       ...work,
       ...(options.stages && {
         onStage: async (stage, native) => {
-          stages[stage] = await (comparison as Comparison).of(native, `evaluate ${stage}`, work);
+          const evaluated = await batches?.evaluate(native, `evaluate ${stage}`, work);
+          if (evaluated) stages[stage] = evaluated.evaluation;
         },
       }),
     });
     const smaller = await smallerModel(model, outcome, this.task, options.dtype ?? model.checkpoint.dtype);
-    const pruned = await comparison?.of(smaller.native, 'evaluate pruned', work);
+    const pruned = (await batches?.evaluate(smaller.native, 'evaluate pruned', work))?.evaluation;
     const measured = options.latency ? await measureLatency(smaller, model, this.train, options) : undefined;
     const { spec, bytes } = smaller.checkpoint;
     const evaluations = [dense, ...Object.values(stages), pruned];
@@ -164,6 +169,18 @@ function checkOptions(options: StudyOptions): void {
   if (constraint === 'macs' && options.profile !== undefined) {
     throw new EspalierError('ERR_OPTION', 'a latency profile is of no use for macs (give --constraint latency too)');
   }
+}
+
+/** What all models of a run are compared on, where there is such data. */
+async function evaluationBatches(
+  model: LoadedModel,
+  task: Task,
+  options: StudyOptions,
+): Promise<EvaluationBatches | undefined> {
+  if (options.eval === undefined) return undefined;
+  const examples = await examplesFrom(options.eval, task, options);
+  // The mini-batch is the method's; evaluation has its own.
+  return EvaluationBatches.pack(model, task, examples, { ...options, batch: undefined });
 }
 
 /** What the model's sub-layers take, where latency is the constraint. */

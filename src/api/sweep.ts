@@ -42,9 +42,10 @@ export async function sweep(model: LoadedModel, options: SweepOptions): Promise<
   const directory = new SweepDirectory(output);
   const settings = settingsOf(model, task, options);
   const before = await directory.open(settings, force);
+  const earlier = before?.budgets ?? [];
   const latencies = new Map<number, MeasuredLatency>();
-  for (const { keep, latency } of before?.budgets ?? []) if (latency) latencies.set(keep, latency);
-  const keeps = [...new Set([...options.keeps, ...latencies.keys()])].sort((a, b) => b - a);
+  for (const { keep, latency } of earlier) if (latency) latencies.set(keep, latency);
+  const keeps = [...new Set([...options.keeps, ...earlier.map(({ keep }) => keep)])].sort((a, b) => b - a);
 
   const report = (): SweepReport => ({
     command: 'sweep',

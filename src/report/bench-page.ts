@@ -1,5 +1,5 @@
 import type { BenchReport, BenchRow, Speed } from './bench-report.js';
-import type { BarChart } from './chart.js';
+import { type Bar, type BarChart, barOf } from './chart.js';
 import { grouped, times } from './figures.js';
 import type { About, Page } from './page.js';
 
@@ -22,13 +22,7 @@ export function benchPage(report: BenchReport, about: About): Page {
       {
         title: 'Latency',
         note: 'Of one batch: the median, with the lowest and the highest.',
-        charts: [
-          speedChart(report, name, 'ms', ({ latency: { median, lowest, highest } }) => ({
-            value: 1000 * median,
-            lowest: 1000 * lowest,
-            highest: 1000 * highest,
-          })),
-        ],
+        charts: [speedChart(report, name, 'ms', ({ latency }) => barOf(latency, 1e-3))],
       },
       ...(against === undefined
         ? []
@@ -76,20 +70,18 @@ const lengthOf = ({ batch, length }: BenchRow, tokens: number): string =>
 
 const caseOf = (row: BenchRow): string => `${row.batch} x ${lengthOf(row, row.tokens)}`;
 
-type Range = Pick<BarChart['bars'][number], 'value' | 'lowest' | 'highest'>;
-
 function speedChart(
   { rows, against }: BenchReport,
   checkpoint: string,
   label: string,
-  rangeOf: (speed: Speed) => Range,
+  bar: (speed: Speed) => Omit<Bar, 'name'>,
 ): BarChart {
   return {
     kind: 'bars',
     label,
     bars: rows.flatMap((row) => [
-      { name: checkpoint, group: caseOf(row), ...rangeOf(row) },
-      ...(row.against ? [{ name: against as string, group: caseOf(row), ...rangeOf(row.against) }] : []),
+      { name: checkpoint, group: caseOf(row), ...bar(row) },
+      ...(row.against ? [{ name: against as string, group: caseOf(row), ...bar(row.against) }] : []),
     ]),
   };
 }
@@ -98,10 +90,6 @@ function speedupChart(rows: readonly BenchRow[]): BarChart {
   return {
     kind: 'bars',
     label: 'times as fast',
-    bars: rows.flatMap((row) =>
-      row.speedup
-        ? [{ name: caseOf(row), value: row.speedup.median, lowest: row.speedup.lowest, highest: row.speedup.highest }]
-        : [],
-    ),
+    bars: rows.flatMap((row) => (row.speedup ? [{ name: caseOf(row), ...barOf(row.speedup) }] : [])),
   };
 }

@@ -1,3 +1,5 @@
+import type { Spread } from '../latency/rounds.js';
+
 /** Something to draw: what a page holds, and the script in it reads. */
 export type Chart = BarChart | LineChart | CellChart;
 
@@ -20,6 +22,13 @@ export interface Bar {
   lowest?: number | undefined;
   highest?: number | undefined;
 }
+
+/** A bar of what was measured in several rounds, in units of `unit`. */
+export const barOf = ({ median, lowest, highest }: Spread, unit = 1): Omit<Bar, 'name'> => ({
+  value: median / unit,
+  lowest: lowest / unit,
+  highest: highest / unit,
+});
 
 /** A line a series, for how something depends on something else. */
 export interface LineChart {

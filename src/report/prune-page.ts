@@ -1,4 +1,5 @@
 import type { LayerShape } from '../native/addon.js';
+import { barOf } from './chart.js';
 import { megabytes, metricTable, milliseconds, optionalField, percent, times } from './figures.js';
 import type { About, Page, Section } from './page.js';
 import type { MeasuredLatency, PruneReport } from './prune-report.js';
@@ -64,12 +65,7 @@ function latencySection({ batch, tokens, dense, pruned }: MeasuredLatency): Sect
       {
         kind: 'bars',
         label: 'ms',
-        bars: Object.entries(contenders).map(([name, { median, lowest, highest }]) => ({
-          name,
-          value: 1000 * median,
-          lowest: 1000 * lowest,
-          highest: 1000 * highest,
-        })),
+        bars: Object.entries(contenders).map(([name, latency]) => ({ name, ...barOf(latency, 1e-3) })),
       },
     ],
     table: [

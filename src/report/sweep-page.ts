@@ -5,7 +5,8 @@ import type { Metrics } from './prune-report.js';
 import type { SweepBudget, SweepReport } from './sweep-report.js';
 
 /** What every budget costs and gains, side by side. */
-export function sweepPage({ settings, budgets, environment, ...report }: SweepReport, about: About): Page {
+export function sweepPage(report: SweepReport, about: About): Page {
+  const { settings, budgets, environment } = report;
   const { task, preset, seed, samples, constraint } = settings;
   const dense = denseMetrics(budgets);
   return {
@@ -22,7 +23,7 @@ export function sweepPage({ settings, budgets, environment, ...report }: SweepRe
     ],
     environment,
     command: about.command,
-    data: { settings, budgets, environment, ...report },
+    data: report,
   };
 }
 
