@@ -17,19 +17,26 @@ namespace {
 Napi::Value devices(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Napi::Array reports = Napi::Array::New(env);
-  for (const char* name : {"cpu", "reference"}) {
-    Napi::Object report = Napi::Object::New(env);
-    report.Set("name", name);
-    try {
-      BackendOptions options;
-      const auto backend = Backend::open(name, options);
-      report.Set("available", true);
-      report.Set("detail", backend->describe());
-    } catch (const Error& error) {
-      report.Set("available", false);
-      report.Set("detail", error.what());
+  const auto report = [&](const std::string& name, bool available, const std::string& detail) {
+    Napi::Object entry = Napi::Object::New(env);
+    entry.Set("name", name);
+    entry.Set("available", available);
+    entry.Set("detail", detail);
+    reports.Set(reports.Length(), entry);
+  };
+  for (const char* name : {"cpu", "reference", "cuda"}) {
+    BackendOptions options;
+    // Whatever failure ends the search, at least one device is reported.
+    for (bool first = true, found = true; found; first = false, ++options.device) {
+      const std::string index = first ? "" : ":" + std::to_string(options.device);
+      try {
+        report(name + index, true, Backend::open(name, options)->describe());
+        found = name == std::string("cuda");
+      } catch (const Error& error) {
+        found = false;
+        if (first) report(name, false, error.what());
+      }
     }
-    reports.Set(reports.Length(), report);
   }
   return reports;
 }

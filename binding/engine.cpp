@@ -1,4 +1,6 @@
 #include <map>
+#include <tuple>
+#include <utility>
 
 #include "binding/objects.h"
 #include "core/convert.h"
@@ -6,12 +8,23 @@
 namespace espalier::binding {
 namespace {
 
-BackendOptions toOptions(const std::string& device, int32_t threads) {
+/// Arithmetic by the name that users know it by.
+const std::map<std::string, std::pair<DType, Products>> kPrecisions = {
+    {"fp32", {DType::f32, Products::full}},         {"tf32", {DType::f32, Products::tf32}},
+    {"bf16-products", {DType::f32, Products::bf16}}, {"bf16", {DType::bf16, Products::full}},
+    {"fp16", {DType::f16, Products::full}},
+};
+
+BackendOptions toOptions(const std::string& device, int32_t index, int32_t threads, const std::string& precision) {
   require(threads >= 1, "threads must be at least 1");
+  const auto arithmetic = kPrecisions.find(precision);
+  require(arithmetic != kPrecisions.end(), "there is no such precision");
   BackendOptions options;
   options.threads = threads;
+  options.device = index;
+  std::tie(options.dtype, options.products) = arithmetic->second;
   // The reference backend is there to be right, so it computes in double.
-  options.dtype = device == "reference" ? DType::f64 : DType::f32;
+  if (device == "reference" && precision == "fp32") options.dtype = DType::f64;
   return options;
 }
 
@@ -44,7 +57,6 @@ Napi::Function EngineObject::define(Napi::Env env) {
   return DefineClass(
       env, "Engine",
       {InstanceMethod("createModel", &EngineObject::createModel), InstanceMethod("dispose", &EngineObject::dispose),
-       InstanceAccessor("device", &EngineObject::device, nullptr),
        InstanceAccessor("detail", &EngineObject::detail, nullptr),
        InstanceAccessor("threads", &EngineObject::threads, nullptr)});
 }
@@ -52,9 +64,18 @@ Napi::Function EngineObject::define(Napi::Env env) {
 EngineObject::EngineObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   guarded(info.Env(), [&] {
     require(info[0].IsString(), "device must be a string");
+    require(info[3].IsString(), "precision must be a string");
     const std::string device = info[0].As<Napi::String>().Utf8Value();
-    backend_.set(info.Env(), Backend::open(device, toOptions(device, toInt32(info[1], "threads"))), 0);
+    const std::string precision = info[3].As<Napi::String>().Utf8Value();
+    const BackendOptions options =
+        toOptions(device, toInt32(info[1], "index"), toInt32(info[2], "threads"), precision);
+    backend_.set(info.Env(), Backend::open(device, options), 0);
   });
+}
+
+std::shared_ptr<Backend> EngineObject::backend(const Napi::Value& value) {
+  require(value.IsObject(), "an engine is missing");
+  return Unwrap(value.As<Napi::Object>())->backend_.get();
 }
 
 Napi::Value EngineObject::createModel(const Napi::CallbackInfo& info) {
@@ -72,10 +93,6 @@ Napi::Value EngineObject::createModel(const Napi::CallbackInfo& info) {
         },
         [](Napi::Env env, std::unique_ptr<Model>& model) { return ModelObject::wrap(env, std::move(model)); });
   });
-}
-
-Napi::Value EngineObject::device(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&] { return Napi::String::New(info.Env(), backend_.get()->name()); });
 }
 
 Napi::Value EngineObject::detail(const Napi::CallbackInfo& info) {

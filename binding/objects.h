@@ -81,10 +81,10 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
  public:
   static Napi::Function define(Napi::Env env);
   explicit EngineObject(const Napi::CallbackInfo& info);
+  static std::shared_ptr<Backend> backend(const Napi::Value& value);
 
  private:
   Napi::Value createModel(const Napi::CallbackInfo& info);
-  Napi::Value device(const Napi::CallbackInfo& info);
   Napi::Value detail(const Napi::CallbackInfo& info);
   Napi::Value threads(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info) { backend_.dispose(info.Env()); }

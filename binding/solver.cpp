@@ -1,4 +1,4 @@
-#include "solver/solver.h"
+#include "solver/backend_solver.h"
 
 #include "binding/objects.h"
 
@@ -78,19 +78,19 @@ StatisticsView toStatisticsWithTargets(const Napi::Value& value, const Napi::Val
   return view;
 }
 
-/// scaleSystem(statistics, weight, unitSize, ones, threads)
+/// scaleSystem(statistics, weight, unitSize, ones, engine)
 Napi::Value scaleSystemJob(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const StatisticsView view = toStatisticsWithTargets(info[0], info[1]);
     const int32_t unitSize = toInt32(info[2], "unitSize");
     const bool ones = info[3].ToBoolean();
-    const int32_t threads = toInt32(info[4], "threads");
+    const Solver solver(EngineObject::backend(info[4]));
     return AsyncJob<ScaleSystem>::start(
-        info.Env(), [=] { return scaleSystem(view.statistics(), unitSize, ones, threads); }, fromSystem);
+        info.Env(), [=] { return solver.scaleSystem(view.statistics(), unitSize, ones); }, fromSystem);
   });
 }
 
-/// eliminationOrder(statistics, weight, outputMoments, unitSize, ridge, threads)
+/// eliminationOrder(statistics, weight, outputMoments, unitSize, ridge, engine)
 Napi::Value eliminationOrderJob(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const StatisticsView view = toStatistics(info[0], info[1]);
@@ -100,9 +100,9 @@ Napi::Value eliminationOrderJob(const Napi::CallbackInfo& info) {
     require(moments.size == hidden * hidden, "outputMoments must be [hidden, hidden]");
     const int32_t unitSize = toInt32(info[3], "unitSize");
     const double ridge = toNumber(info[4], "ridge");
-    const int32_t threads = toInt32(info[5], "threads");
+    const Solver solver(EngineObject::backend(info[5]));
     return AsyncJob<Elimination>::start(
-        info.Env(), [=] { return eliminationOrder(view.statistics(), moments.data, unitSize, ridge, threads); },
+        info.Env(), [=] { return solver.eliminationOrder(view.statistics(), moments.data, unitSize, ridge); },
         [](Napi::Env env, Elimination& elimination) {
           Napi::Object object = Napi::Object::New(env);
           object.Set("order", toTypedArray(env, std::move(elimination.order)));
@@ -112,31 +112,31 @@ Napi::Value eliminationOrderJob(const Napi::CallbackInfo& info) {
   });
 }
 
-/// solveProjection(statistics, weight, ridge, threads)
+/// solveProjection(statistics, weight, ridge, engine)
 Napi::Value solveProjectionJob(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const StatisticsView view = toStatisticsWithTargets(info[0], info[1]);
     const double ridge = toNumber(info[2], "ridge");
-    const int32_t threads = toInt32(info[3], "threads");
+    const Solver solver(EngineObject::backend(info[3]));
     return AsyncJob<ProjectionFit>::start(
-        info.Env(), [=] { return solveProjection(view.statistics(), ridge, threads); }, fromFit);
+        info.Env(), [=] { return solver.solveProjection(view.statistics(), ridge); }, fromFit);
   });
 }
 
-/// bestRidge(fit, heldOut, weight, ridges, threads)
+/// bestRidge(fit, heldOut, weight, ridges, engine)
 Napi::Value bestRidgeJob(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const StatisticsView fit = toStatisticsWithTargets(info[0], info[2]);
     const StatisticsView heldOut = toStatisticsWithTargets(info[1], info[2]);
     const std::vector<double> ridges = toDoubles(info[3], "ridges");
-    const int32_t threads = toInt32(info[4], "threads");
+    const Solver solver(EngineObject::backend(info[4]));
     return AsyncJob<double>::start(
-        info.Env(), [=] { return bestRidge(fit.statistics(), heldOut.statistics(), ridges, threads); },
+        info.Env(), [=] { return solver.bestRidge(fit.statistics(), heldOut.statistics(), ridges); },
         [](Napi::Env env, double& ridge) { return Napi::Number::New(env, ridge); });
   });
 }
 
-/// composeProjection(weight, map, threads)
+/// composeProjection(weight, map, engine)
 Napi::Value composeProjectionJob(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const Floats weight =
@@ -146,21 +146,21 @@ Napi::Value composeProjectionJob(const Napi::CallbackInfo& info) {
         ProjectionFit{toFloats(object.Get("weight"), "weight"), toFloats(object.Get("biasShift"), "biasShift")});
     const auto inputs = static_cast<int64_t>(map->biasShift.size());
     require(inputs > 0 && weight.size % inputs == 0, "weight and map have different sizes");
-    const int32_t threads = toInt32(info[2], "threads");
+    const Solver solver(EngineObject::backend(info[2]));
     return AsyncJob<ProjectionFit>::start(
-        info.Env(), [=] { return composeProjection(weight.data, weight.size / inputs, *map, threads); }, fromFit);
+        info.Env(), [=] { return solver.composeProjection(weight.data, weight.size / inputs, *map); }, fromFit);
   });
 }
 
-/// solveFiltered(system, threads)
+/// solveFiltered(system, engine)
 Napi::Value solveFilteredJob(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const Napi::Object object = toObject(info[0], "system");
     ScaleSystem system{toDoubles(object.Get("matrix"), "matrix"), toDoubles(object.Get("rhs"), "rhs")};
-    const int32_t threads = toInt32(info[1], "threads");
+    const Solver solver(EngineObject::backend(info[1]));
     require(system.matrix.size() == system.rhs.size() * system.rhs.size(), "matrix and rhs have different sizes");
     return AsyncJob<std::vector<double>>::start(
-        info.Env(), [system = std::move(system), threads] { return solveFiltered(system, threads); },
+        info.Env(), [system = std::move(system), solver] { return solver.solveFiltered(system); },
         [](Napi::Env env, std::vector<double>& scales) { return toTypedArray(env, std::move(scales)); });
   });
 }

@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { aptInstall, buildPackages, fail, jobs, missingPackages, root, run } from './tools.mjs';
+import { aptInstall, buildPackages, cudaSettings, fail, jobs, missingPackages, root, run } from './tools.mjs';
 
 const missing = missingPackages(buildPackages);
 if (missing.length > 0) fail(`cannot build without ${missing.join(', ')} (on Debian: ${aptInstall(missing, 'sudo ')})`);
@@ -13,7 +13,7 @@ if (missing.length > 0) fail(`cannot build without ${missing.join(', ')} (on Deb
 // A dependent project hoists cmake-js beside this package: resolve it instead of guessing its folder.
 const cmakeJs = join(createRequire(import.meta.url).resolve('cmake-js/package.json'), '../bin/cmake-js');
 const options = ['--directory', root, '--parallel', jobs, '--log-level', 'warn'];
-const configure = [cmakeJs, 'configure', ...options];
+const configure = [cmakeJs, 'configure', ...options, ...cudaSettings().map((setting) => `--CD${setting}`)];
 // A cache from elsewhere, of a checkout that was moved or of another generator, is of no use: start anew.
 if (spawnSync(process.execPath, configure, { cwd: root, stdio: 'ignore' }).status !== 0) {
   for (const name of ['CMakeCache.txt', 'CMakeFiles'])

@@ -1,14 +1,24 @@
 // Brings a bare Debian machine with node, npm, g++ and make to a built checkout. Every step is skipped where it is done.
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { argv } from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { aptInstall, buildPackages, fail, missingPackages, root, run } from './tools.mjs';
+import {
+  aptInstall,
+  buildPackages,
+  cudaEnvironment,
+  fail,
+  findNvcc,
+  missingPackages,
+  root,
+  run,
+} from './tools.mjs';
 
 export async function setup(packages = buildPackages) {
-  installDebianPackages(packages);
+  installDebianPackages(argv.includes('--cuda') ? [...packages, 'python3-venv'] : packages);
   installNodeModules();
+  if (argv.includes('--cuda')) installCudaToolkit();
   run(process.execPath, [join(root, 'scripts/build.mjs')]);
   // Only now: what it imports may have been missing.
   const { compile } = await import('./compile.mjs');
@@ -37,6 +47,22 @@ function installNodeModules() {
   console.error('Installing npm packages ...');
   run('npm', ['ci', '--no-progress', '--loglevel=error']);
   writeFileSync(stamp, lock);
+}
+
+/** The CUDA compiler and libraries (about 1.6 GB) in a folder of their own, unless a compiler is there already. */
+export function installCudaToolkit() {
+  if (findNvcc() !== undefined) return;
+  console.error('Installing the CUDA toolkit ...');
+  run('python3', ['-m', 'venv', cudaEnvironment]);
+  const parts = 'nvcc,cudart,cublas,cusolver,cusparse,cccl,crt,nvvm';
+  run(join(cudaEnvironment, 'bin/pip'), ['install', '--quiet', `cuda-toolkit[${parts}]==13.0.*`]);
+  // The packages hold the libraries under their versions only, which linkers do not look for.
+  const toolkit = dirname(dirname(findNvcc()));
+  for (const file of readdirSync(join(toolkit, 'lib'))) {
+    const plain = /^(lib(?:cublas|cublasLt|cudart|cusolver|cusparse)\.so)\.\d+$/.exec(file)?.[1];
+    if (plain !== undefined) symlinkSync(file, join(toolkit, 'lib', plain));
+  }
+  symlinkSync('lib', join(toolkit, 'lib64'));
 }
 
 if (fileURLToPath(import.meta.url) === argv[1]) await setup();

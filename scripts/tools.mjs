@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -26,6 +26,28 @@ export function runModule(file, args, options) {
   run(process.execPath, [join(root, 'node_modules', file), ...args], options);
 }
 
+/** The CUDA compiler: of CUDACXX, of `npm run setup -- --cuda`, or installed where CUDA usually is. */
+export function findNvcc() {
+  const folders = [...cudaFolders(), ...process.env.PATH.split(delimiter), '/usr/local/cuda/bin'];
+  const named = process.env.CUDACXX;
+  return [...(named ? [named] : []), ...folders.map((folder) => join(folder, 'nvcc'))].find((path) => existsSync(path));
+}
+
+/** Where `npm run setup -- --cuda` puts the toolkit. */
+export const cudaEnvironment = join(root, '.cuda');
+
+function cudaFolders() {
+  const library = join(cudaEnvironment, 'lib');
+  if (!existsSync(library)) return [];
+  return readdirSync(library).map((python) => join(library, python, 'site-packages/nvidia/cu13/bin'));
+}
+
+/** CMake's settings for the CUDA plugin, or none where there is no compiler for it. */
+export function cudaSettings() {
+  const nvcc = findNvcc();
+  return nvcc === undefined ? ['ESPALIER_CUDA=OFF'] : ['ESPALIER_CUDA=ON', `CMAKE_CUDA_COMPILER=${nvcc}`];
+}
+
 /** Configures and builds a preset of CMakePresets.json: the native tests and benches, apart from the addon. */
 export function buildPreset(name, options = []) {
   run('cmake', ['--preset', name, '--log-level=WARNING']);
@@ -44,6 +66,7 @@ const packageContents = {
   'libeigen3-dev': () => existsSync('/usr/include/eigen3/Eigen/Dense'),
   'libgtest-dev': () => existsSync('/usr/include/gtest/gtest.h'),
   'clang-format': () => hasCommand('clang-format'),
+  'python3-venv': () => spawnSync('python3', ['-c', 'import ensurepip']).status === 0,
   chromium: () => hasCommand('chromium'),
 };
 

@@ -4,16 +4,19 @@
 #include <limits>
 
 #include "backend/arguments.h"
+#include "backend/plugin.h"
+#include "core/convert.h"
 
 namespace espalier {
 
 namespace {
 
-const BackendTable* findTable(const std::string& name) {
+const BackendTable& findTable(const std::string& name) {
   for (const BackendTable* table : {cpuBackendTable(), referenceBackendTable()}) {
-    if (name == table->name) return table;
+    if (name == table->name) return *table;
   }
-  throw Error(ErrorCode::invalidArgument, "there is no backend '" + name + "'; choose cpu or reference");
+  if (name == "cuda") return loadPlugin("cuda");
+  throw Error(ErrorCode::invalidArgument, "there is no backend '" + name + "'; choose cpu, cuda or reference");
 }
 
 /// Elements from a view's first to its last, gaps between the rows included.
@@ -21,48 +24,50 @@ int64_t span(const Matrix& view) { return (view.rows - 1) * view.stride + view.c
 
 bool isEmpty(const Matrix& view) { return view.rows == 0 || view.cols == 0; }
 
-/// Values cross to the host as f32 or f64.
-void requireHostType(const char* operation, const Matrix& view) {
-  const DType dtype = view.dtype == DType::f64 ? DType::f64 : DType::f32;
-  Arguments(operation, dtype).shape({"view", view}, view.rows, view.cols);
-}
-
-/// Copies rows x cols elements, converting each to the target's type.
-template <typename From, typename To>
-void convertRows(const From* from, int64_t fromStride, To* to, int64_t toStride, int64_t rows, int64_t cols) {
-  for (int64_t r = 0; r < rows; ++r) {
-    std::transform(from + r * fromStride, from + r * fromStride + cols, to + r * toStride,
-                   [](From value) { return static_cast<To>(value); });
-  }
-}
-
+/// Host copies of stored elements as T, and back.
 template <typename Stored, typename T>
-void readAs(const BackendTable& table, BackendState* state, const Matrix& view, T* values) {
-  std::vector<Stored> stored(static_cast<size_t>(span(view)));
-  check(table.copyOut(state, stored.data(), view.data, stored.size() * sizeof(Stored)));
-  convertRows(stored.data(), view.stride, values, view.cols, view.rows, view.cols);
+void convert(const Stored* from, int64_t count, T* to) {
+  std::transform(from, from + count, to, [](Stored value) { return static_cast<T>(value); });
+}
+
+template <typename T>
+void decode(DType dtype, const void* stored, int64_t count, T* values) {
+  if (dtype == DType::f64) return convert(static_cast<const double*>(stored), count, values);
+  std::vector<float> floats(static_cast<size_t>(count));
+  toFloat(dtype, stored, count, floats.data());
+  convert(floats.data(), count, values);
+}
+
+template <typename T>
+void encode(const T* values, int64_t count, DType dtype, void* stored) {
+  if (dtype == DType::f64) return convert(values, count, static_cast<double*>(stored));
+  std::vector<float> floats(static_cast<size_t>(count));
+  convert(values, count, floats.data());
+  fromFloat(floats.data(), count, dtype, stored);
 }
 
 template <typename T>
 void readView(const BackendTable& table, BackendState* state, const Matrix& view, T* values) {
-  requireHostType("read", view);
+  Arguments("read", view.dtype).shape({"view", view}, view.rows, view.cols);
   if (isEmpty(view)) return;
-  view.dtype == DType::f64 ? readAs<double>(table, state, view, values) : readAs<float>(table, state, view, values);
+  std::vector<char> stored(static_cast<size_t>(span(view)) * dtypeBytes(view.dtype));
+  check(table.copyOut(state, stored.data(), view.data, stored.size()));
+  const int64_t rowBytes = view.stride * static_cast<int64_t>(dtypeBytes(view.dtype));
+  for (int64_t r = 0; r < view.rows; ++r) {
+    decode(view.dtype, stored.data() + r * rowBytes, view.cols, values + r * view.cols);
+  }
 }
 
 /// Fills the gaps between the rows with zeros.
-template <typename Stored, typename T>
-void writeAs(const BackendTable& table, BackendState* state, const T* values, const Matrix& view) {
-  std::vector<Stored> stored(static_cast<size_t>(span(view)));
-  convertRows(values, view.cols, stored.data(), view.stride, view.rows, view.cols);
-  check(table.copyIn(state, view.data, stored.data(), stored.size() * sizeof(Stored)));
-}
-
 template <typename T>
 void writeView(const BackendTable& table, BackendState* state, const T* values, const Matrix& view) {
-  requireHostType("tensorFrom", view);
   if (isEmpty(view)) return;
-  view.dtype == DType::f64 ? writeAs<double>(table, state, values, view) : writeAs<float>(table, state, values, view);
+  std::vector<char> stored(static_cast<size_t>(span(view)) * dtypeBytes(view.dtype));
+  const int64_t rowBytes = view.stride * static_cast<int64_t>(dtypeBytes(view.dtype));
+  for (int64_t r = 0; r < view.rows; ++r) {
+    encode(values + r * view.cols, view.cols, view.dtype, stored.data() + r * rowBytes);
+  }
+  check(table.copyIn(state, view.data, stored.data(), stored.size()));
 }
 
 }  // namespace
@@ -97,14 +102,13 @@ Weight::~Weight() { backend_->table_->releaseWeight(backend_->state_, packed_); 
 size_t Weight::bytes() const { return backend_->table_->packedBytes(packed_); }
 
 std::shared_ptr<Backend> Backend::open(const std::string& name, const BackendOptions& options) {
-  const BackendTable* table = findTable(name);
-  if (table->abi != kBackendAbi) {
-    throw Error(ErrorCode::noDevice, "the backend '" + name + "' was built for another version of espalier");
-  }
+  return open(findTable(name), options);
+}
+
+std::shared_ptr<Backend> Backend::open(const BackendTable& table, const BackendOptions& options) {
   if (options.threads < 1) throw Error(ErrorCode::invalidArgument, "threads must be at least 1");
   if (options.device < 0) throw Error(ErrorCode::invalidArgument, "device must not be negative");
-  check(table->probe());
-  return std::shared_ptr<Backend>(new Backend(table, options));
+  return std::shared_ptr<Backend>(new Backend(&table, options));
 }
 
 Backend::Backend(const BackendTable* table, const BackendOptions& options) : table_(table), options_(options) {
@@ -112,11 +116,6 @@ Backend::Backend(const BackendTable* table, const BackendOptions& options) : tab
 }
 
 Backend::~Backend() { table_->close(state_); }
-
-int64_t Backend::stride(int64_t cols) const {
-  const int64_t alignment = table_->columnAlignment;
-  return ((cols + alignment - 1) / alignment | 1) * alignment;
-}
 
 Tensor Backend::tensor(int64_t rows, int64_t cols, DType dtype) {
   const Arguments arguments("tensor", dtype);

@@ -58,9 +58,10 @@ class Weight {
 /// An opened backend: checks the arguments of each operation, calls the table, turns a failed Status into an Error.
 class Backend : public std::enable_shared_from_this<Backend> {
  public:
-  /// name: "reference" or "cpu". Throws noDevice, or unsupported for a forced instruction set, when it
+  /// name: "reference", "cpu" or "cuda". Throws noDevice, or unsupported for a forced instruction set, when it
   /// cannot run here, with the reason.
   static std::shared_ptr<Backend> open(const std::string& name, const BackendOptions& options);
+  static std::shared_ptr<Backend> open(const BackendTable& table, const BackendOptions& options);
   ~Backend();
   Backend(const Backend&) = delete;
   Backend& operator=(const Backend&) = delete;
@@ -68,15 +69,15 @@ class Backend : public std::enable_shared_from_this<Backend> {
   const char* name() const { return table_->name; }
   const char* describe() const { return table_->describe(state_); }
   DType dtype() const { return options_.dtype; }
-  int threads() const { return options_.threads; }
-  /// Distance between the rows of a matrix of `cols` columns: cols padded to an odd number of the backend's alignments,
-  /// so that the rows of a column do not all compete for the same few places of a cache.
-  int64_t stride(int64_t cols) const;
+  /// Host threads that share an operation: 1 where the backend has none of its own.
+  int threads() const { return table_->threaded ? options_.threads : 1; }
+  int64_t stride(int64_t cols) const { return table_->rowStride(cols); }
+  int32_t microBatchTokens() const { return table_->microBatchTokens; }
 
   /// A zero-filled [rows, cols] tensor whose stride is padded to the backend's alignment (0 columns are allowed).
   Tensor tensor(int64_t rows, int64_t cols, DType dtype);
   Tensor tensor(int64_t rows, int64_t cols) { return tensor(rows, cols, dtype()); }
-  /// As tensor(), but from host values in f32 or f64 (converted to the backend's dtype), rows * cols of them.
+  /// As tensor(), but from host values in f32 or f64, converted to the tensor's type, rows * cols of them.
   Tensor tensorFrom(int64_t rows, int64_t cols, const float* values);
   Tensor tensorFrom(int64_t rows, int64_t cols, const double* values, DType dtype);
   /// Host copy of a tensor's values, rows * cols of them, as f32 or f64.
@@ -87,6 +88,10 @@ class Backend : public std::enable_shared_from_this<Backend> {
   void fillZero(const Matrix& view);
 
   std::shared_ptr<Weight> pack(const Matrix& weight, bool transposed);
+
+  /// What a solver of the backend's own is called with; null where the host solves.
+  const SolverTable* solverTable() const { return table_->solver; }
+  BackendState* state() const { return state_; }
 
   void linear(const Matrix& x, const Weight& weight, const Epilogue& epilogue, const Matrix& y);
   void embed(const EmbedArgs& args);

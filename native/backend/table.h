@@ -11,7 +11,7 @@
 namespace espalier {
 
 /// Grows by one with every incompatible change of this file or ops.h.
-constexpr int kBackendAbi = 2;
+constexpr int kBackendAbi = 3;
 
 /// What an operation returns; `message` is static or owned by the backend's state until the next call on this thread.
 struct Status {
@@ -19,22 +19,35 @@ struct Status {
   const char* message = nullptr;
 };
 
+/// How exactly the products of f32 matrices are computed. Sums are f32 in every case.
+enum class Products : int32_t {
+  full = 0,
+  tf32 = 1,  // factors rounded to 10 bits of mantissa
+  bf16 = 2,  // factors rounded to 7 bits of mantissa
+};
+
 /// How a backend is opened.
 struct BackendOptions {
-  DType dtype = DType::f32;  // f64 only on `reference`
-  int32_t threads = 1;       // CPU threads used by each operation
-  int32_t device = 0;        // index, for backends with several
+  DType dtype = DType::f32;            // f64 only on `reference`, f16 and bf16 only on `cuda`
+  int32_t threads = 1;                 // CPU threads used by each operation
+  int32_t device = 0;                  // index, for backends with several
+  Products products = Products::full;  // others on `cuda` only
 };
 
 struct BackendState;  // each backend's own
+struct SolverTable;   // solver/solver_table.h
 
 struct BackendTable {
   int abi;
-  const char* name;         // "reference", "cpu", "cuda"
-  int64_t columnAlignment;  // rows of activations start at multiples of this many elements
+  const char* name;  // "reference", "cpu", "cuda"
+  /// Distance between the rows of a matrix of `cols` columns, in elements; never 0.
+  int64_t (*rowStride)(int64_t cols);
+  /// Tokens that keep one thread of it busy and stay within its fast memory: what models split their batches by.
+  int32_t microBatchTokens;
+  /// Whether BackendOptions::threads means anything to it.
+  bool threaded;
 
-  /// Whether it can run here; the message of a failure names the missing piece.
-  Status (*probe)();
+  /// Fails where it cannot run, with a message that names the missing piece.
   Status (*open)(const BackendOptions* options, BackendState** state);
   void (*close)(BackendState* state);
   /// One line for people: the instruction set or the device's name. Owned by the state.
@@ -64,10 +77,17 @@ struct BackendTable {
   Status (*columnSums)(BackendState*, const ColumnSumsArgs*);
   Status (*subtract)(BackendState*, const SubtractArgs*);
   Status (*loss)(BackendState*, const LossArgs*);
+
+  /// Null where the host solves.
+  const SolverTable* solver;
 };
 
-/// The built-in tables; a plugin exports one function returning its own.
+/// The built-in tables.
 const BackendTable* referenceBackendTable();
 const BackendTable* cpuBackendTable();
+
+/// The one symbol a plugin exports: "espalierBackend". Null, with a static message, when `abi` is not its own.
+using PluginEntry = const BackendTable* (*)(int abi, const char** message);
+constexpr const char* kPluginEntry = "espalierBackend";
 
 }  // namespace espalier

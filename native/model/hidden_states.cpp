@@ -1,5 +1,7 @@
 #include "model/hidden_states.h"
 
+#include <algorithm>
+
 namespace espalier {
 namespace {
 
@@ -60,8 +62,8 @@ HiddenStates::HiddenStates(std::shared_ptr<const Model> model, std::shared_ptr<c
   checkBatch(batch, model_->spec());
   sequences_ = batch.sequences();
   tokens_ = batch.tokens();
-  parts_ = splitBatch(batch);
   Backend& backend = model_->backend();
+  parts_ = splitBatch(batch, std::max(backend.microBatchTokens(), kMicroBatchTokens));
   hidden_ = backend.tensor(tokens_, model_->spec().hiddenSize);
   batches_.reserve(parts_.size());
   for (size_t i = 0; i < parts_.size(); ++i) {

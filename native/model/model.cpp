@@ -12,16 +12,14 @@
 namespace espalier {
 namespace {
 
-// The activations of one layer then stay in a thread's second-level cache, and those that a backward pass keeps of all
-// layers within bounds.
-constexpr int32_t kTokensOfThread = 256;
 /// Where all threads share each operation of a backward pass.
 constexpr int32_t kMomentTokens = 1024;
 
 /// Whether there are enough micro-batches for each thread to take its own through the whole model: none then waits for
 /// the others after every operation. Otherwise all threads share each operation.
-bool sharesOutTokens(const PackedBatch& batch, int threads) {
-  return threads > 1 && batch.tokens() >= 2 * kTokensOfThread * threads;
+bool sharesOutTokens(const PackedBatch& batch, const Backend& backend) {
+  const int threads = backend.threads();
+  return threads > 1 && batch.tokens() >= 2 * backend.microBatchTokens() * threads;
 }
 
 /// With `atOnce` above 1, operations inside `run` stay on the thread that calls them.
@@ -93,6 +91,10 @@ std::vector<float> readAll(Backend& backend, const Tensor& tensor) { return read
 
 Model::Model(std::shared_ptr<Backend> backend, ModelSpec spec, Weights weights, Mode mode)
     : backend_(std::move(backend)), spec_(std::move(spec)), weights_(std::move(weights)), mode_(mode) {
+  const DType dtype = backend_->dtype();
+  if (mode == Mode::gradients && dtype != DType::f32 && dtype != DType::f64) {
+    throw Error(ErrorCode::unsupported, "in 16 bits a model can be run, but gradients need fp32 (or its products in less)");
+  }
   for (const LayerWeights& layer : weights_.layers) layers_.push_back(packLayer(*backend_, layer, mode));
   head_ = packHead(*backend_, weights_, spec_.head, mode);
 }
@@ -128,9 +130,10 @@ std::vector<float> Model::forward(const PackedBatch& batch, const Mask* mask, co
   const bool firstTokens = spec_.firstTokensOnly(layers_.size() - 1);
   const Tensor logits = backend_->tensor(firstTokens ? batch.sequences() : batch.tokens(), spec_.labels);
   const int threads = backend_->threads();
-  const bool sharesOut = sharesOutTokens(batch, threads);
-  const std::vector<MicroBatch> parts =
-      splitBatch(batch, sharesOut ? kTokensOfThread : std::min(kTokensOfThread * threads, kMicroBatchTokens));
+  const bool sharesOut = sharesOutTokens(batch, *backend_);
+  const int32_t ofThread = backend_->microBatchTokens();
+  const int32_t together = std::max(ofThread, std::min(ofThread * threads, kMicroBatchTokens));
+  const std::vector<MicroBatch> parts = splitBatch(batch, sharesOut ? ofThread : together);
   forEachPart(parts, sharesOut ? threads : 1, [&](int64_t index) {
     const MicroBatch& part = parts[static_cast<size_t>(index)];
     const WorkspaceLease workspace(*this);
@@ -165,7 +168,9 @@ MaskGradients Model::maskGradients(const PackedBatch& batch, const Labels& label
   const Tensor losses = backend_->tensor(batch.sequences(), 1);
   // The same parts at any number of threads, since a group's sum is that of its parts' sums. Moments grow in the order
   // of the parts: all threads share these.
-  const std::vector<MicroBatch> parts = splitBatch(batch, moments == nullptr ? kTokensOfThread : kMomentTokens);
+  const int32_t ofThread = backend_->microBatchTokens();
+  const std::vector<MicroBatch> parts =
+      splitBatch(batch, moments == nullptr ? ofThread : std::max(ofThread, kMomentTokens));
   std::vector<MaskGradients> sums(parts.size());
   const bool sharesOut = moments == nullptr && static_cast<int64_t>(parts.size()) >= backend_->threads();
   forEachPart(parts, sharesOut ? backend_->threads() : 1, [&](int64_t index) {

@@ -4,6 +4,7 @@
 #include "core/error.h"
 #include "core/thread_pool.h"
 #include "solver/dense.h"
+#include "solver/scale_terms.h"
 #include "solver/solver.h"
 #include "solver/statistics.h"
 
@@ -41,7 +42,6 @@ ScaleSystem scaleSystem(const ProjectionStatistics& statistics, int64_t unitSize
   checkUnits(statistics, unitSize);
   const int64_t units = statistics.inputs / unitSize;
   const int64_t unknowns = units + (ones ? 1 : 0);
-  const int64_t hidden = statistics.hidden;
   const DenseMatrix owned = inputVectors(statistics);
   const Matrix& vectors = owned.view;
 
@@ -56,28 +56,7 @@ ScaleSystem scaleSystem(const ProjectionStatistics& statistics, int64_t unitSize
              unknowns, system.matrix.data());
   });
 
-  // A'b, and the products with the column of ones.
-  system.rhs.assign(static_cast<size_t>(unknowns), 0.0);
-  std::vector<double> withOnes(static_cast<size_t>(units));
-  for (int64_t i = 0; i < statistics.inputs; ++i) {
-    double target = 0, sum = 0;
-    for (int64_t c = 0; c < hidden; ++c) {
-      target += statistics.cross[i * hidden + c] * vectors.row<double>(i)[c];
-      sum += vectors.row<double>(i)[c];
-    }
-    system.rhs[i / unitSize] += target;
-    withOnes[i / unitSize] += sum * statistics.inputSums[i];
-  }
-  if (ones) {
-    for (int64_t u = 0; u < units; ++u) {
-      system.matrix[u * unknowns + units] = system.matrix[units * unknowns + u] = withOnes[u];
-    }
-    system.matrix[units * unknowns + units] = statistics.rows * static_cast<double>(hidden);
-    for (int64_t c = 0; c < hidden; ++c) system.rhs[units] += statistics.targetSums[c];
-  }
-  for (int64_t u = 0; u < unknowns; ++u) {
-    for (int64_t v = 0; v < unknowns; ++v) system.rhs[u] -= system.matrix[u * unknowns + v];
-  }
+  completeScaleSystem(statistics, vectors, unitSize, ones, system);
   return system;
 }
 

@@ -1,75 +1,23 @@
-#include <algorithm>
-#include <cmath>
 #include <vector>
 
-#include "core/error.h"
 #include "solver/cholesky.h"
 #include "solver/dense.h"
+#include "solver/filter.h"
 #include "solver/solver.h"
 
 namespace espalier {
-namespace {
 
-using Vector = std::vector<double>;
-
-constexpr int kMaxIterations = 40;
-// Relative to z; the scales end up in 32-bit weights.
-constexpr double kTolerance = 1e-9;
-
-void checkFinite(const Vector& values) {
-  for (double value : values) {
-    if (!std::isfinite(value)) throw Error(ErrorCode::nonFinite, "a system of scales has a value that is not finite");
-  }
-}
-
-double dot(const Vector& a, const Vector& b) {
-  double sum = 0;
-  for (size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
-  return sum;
-}
-
-/// y += alpha * x
-void add(double alpha, const Vector& x, Vector& y) {
-  for (size_t i = 0; i < y.size(); ++i) y[i] += alpha * x[i];
-}
-
-}  // namespace
-
-// Forming M^2 would square the condition number. With P = (M + 1)^-1 instead, M = P^-1 - 1 turns the filter into
-// (1 - 2 P + 2 P^2) z = P r - P^2 r. P's eigenvalues lie in (0, 1], so the left-hand side's lie in [1/2, 1] and
-// conjugate gradients gain a factor of six a step, whatever M is.
 std::vector<double> solveFiltered(const ScaleSystem& system, int threads) {
+  checkSystem(system);
   const auto n = static_cast<int64_t>(system.rhs.size());
-  require(static_cast<int64_t>(system.matrix.size()) == n * n, "a system of scales must be square");
-  checkFinite(system.matrix);
-  checkFinite(system.rhs);
-  Vector factored = system.matrix;
+  std::vector<double> factored = system.matrix;
   for (int64_t i = 0; i < n; ++i) factored[i * n + i] += 1;
   const Matrix l{factored.data(), DType::f64, n, n, n};
   cholesky(l, threads);
-  const auto applyP = [&](Vector x) {
+  return filtered(system.rhs, [&](std::vector<double> x) {
     denseKernels().solveFactored(l, x.data());
     return x;
-  };
-
-  Vector residual = applyP(system.rhs);
-  add(-1, applyP(residual), residual);
-  Vector z(residual.size(), 0.0), direction = residual;
-  double squared = dot(residual, residual);
-  const double enough = kTolerance * kTolerance * squared;
-  for (int iteration = 0; iteration < kMaxIterations && squared > enough; ++iteration) {
-    const Vector once = applyP(direction), twice = applyP(once);
-    Vector image = direction;
-    add(-2, once, image);
-    add(2, twice, image);
-    const double step = squared / dot(direction, image);
-    add(step, direction, z);
-    add(-step, image, residual);
-    const double before = squared;
-    squared = dot(residual, residual);
-    for (size_t i = 0; i < direction.size(); ++i) direction[i] = residual[i] + squared / before * direction[i];
-  }
-  return z;
+  });
 }
 
 }  // namespace espalier

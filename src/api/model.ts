@@ -1,4 +1,5 @@
 import { type CheckpointDescription, readCheckpoint } from '../checkpoint/checkpoint.js';
+import type { Precision } from '../native/addon.js';
 import { Engine, type EngineOptions } from '../native/engine.js';
 import { EspalierError } from '../native/errors.js';
 import { Model } from '../native/model.js';
@@ -23,6 +24,10 @@ export class LoadedModel {
   /** Where it computes, `cpu` for example. */
   get device(): string {
     return this.native.engine.device;
+  }
+
+  get precision(): Precision {
+    return this.native.engine.precision;
   }
 
   get threads(): number {

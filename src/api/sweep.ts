@@ -78,8 +78,8 @@ export async function sweep(model: LoadedModel, options: SweepOptions): Promise<
     });
   }
   for (const keep of keeps.filter((keep) => !latencies.has(keep))) {
-    const { device, threads } = model;
-    await using smaller = await loadModel(directory.budget(keep), { device, threads, signal });
+    const { device, threads, precision } = model;
+    await using smaller = await loadModel(directory.budget(keep), { device, threads, precision, signal });
     const onRounds = staged(onProgress, keep);
     latencies.set(keep, await measureLatency(smaller, model, train, { ...options, onProgress: onRounds }));
     await save();

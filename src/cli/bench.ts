@@ -14,6 +14,7 @@ import {
   type DataFlags,
   type DeviceFlags,
   dataOptionsOf,
+  engineOptionsOf,
   integerOption,
   listOption,
   numeric,
@@ -74,7 +75,7 @@ export function addBench(program: Command, signal: AbortSignal): void {
     const { report: page, force } = flags;
     if (page !== undefined) checkOutputFile(page, force);
     const onProgress = showProgress(process.stderr, flags.quiet);
-    const load = (path: string) => loadModel(path, { device: flags.device, threads: flags.threads, signal });
+    const load = (path: string) => loadModel(path, { ...engineOptionsOf(flags), signal });
     await using model = await load(directory);
     const runtime = otherRuntimes.find((name) => name === flags.against);
     await using other = flags.against === undefined || runtime ? undefined : await load(flags.against);

@@ -8,6 +8,7 @@ import {
   type DataFlags,
   type DeviceFlags,
   dataOptionsOf,
+  engineOptionsOf,
   integerOption,
 } from './options.js';
 import { helpExamples, printResult } from './output.js';
@@ -43,7 +44,7 @@ export function addEvaluate(program: Command, signal: AbortSignal): void {
   addOutputOptions(addDeviceOptions(addDataOptions(command))).action(
     async (directory: string, flags: EvaluateFlags) => {
       const onProgress = showProgress(process.stderr, flags.quiet);
-      await using model = await loadModel(directory, { device: flags.device, threads: flags.threads, signal });
+      await using model = await loadModel(directory, { ...engineOptionsOf(flags), signal });
       const result = await evaluate(model, {
         ...dataOptionsOf(flags),
         examples: flags.eval,

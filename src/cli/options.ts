@@ -2,6 +2,8 @@ import { type Command, Option } from 'commander';
 import * as v from 'valibot';
 import type { DataOptions } from '../api/evaluate.js';
 import { type DataFormat, dataFormats } from '../data/rows.js';
+import { type Precision, precisions } from '../native/addon.js';
+import type { EngineOptions } from '../native/engine.js';
 import { EspalierError } from '../native/errors.js';
 import { type Columns, taskNames } from '../tasks/task.js';
 
@@ -72,6 +74,12 @@ export interface OutputFlags {
 export interface DeviceFlags extends OutputFlags {
   device: string;
   threads?: number;
+  precision: Precision;
+}
+
+/** Where and how a command computes. */
+export function engineOptionsOf({ device, threads, precision }: DeviceFlags): EngineOptions {
+  return { device, threads, precision };
 }
 
 export interface DataFlags {
@@ -107,9 +115,7 @@ export function addDeviceOptions(command: Command): Command {
   return command
     .addOption(device.default('auto'))
     .addOption(integerOption('--threads <n>', 'threads to compute with (default: all this process may use)', 1, 1024))
-    .addOption(
-      choiceOption('--precision <type>', 'arithmetic of the forward and backward passes', ['fp32']).default('fp32'),
-    );
+    .addOption(choiceOption('--precision <type>', 'arithmetic, all but fp32 on CUDA only', precisions).default('fp32'));
 }
 
 export function addMaxLengthOption(command: Command): Command {

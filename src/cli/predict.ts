@@ -16,6 +16,7 @@ import {
   columnsOf,
   type DataFlags,
   type DeviceFlags,
+  engineOptionsOf,
 } from './options.js';
 import { helpExamples, printResult } from './output.js';
 
@@ -58,7 +59,7 @@ export function addPredict(program: Command, signal: AbortSignal): void {
     async (directory: string, texts: string[], flags: PredictFlags) => {
       checkSources(texts, flags);
       if (flags.predictions !== undefined) checkOutputFile(flags.predictions, flags.force);
-      await using model = await loadModel(directory, { device: flags.device, threads: flags.threads, signal });
+      await using model = await loadModel(directory, { ...engineOptionsOf(flags), signal });
       const task = predictionTask(model.checkpoint, flags.task);
       const examples: Example[] = [];
       const predictions: Prediction[] = [];

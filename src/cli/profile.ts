@@ -10,6 +10,7 @@ import {
   type DataFlags,
   type DeviceFlags,
   dataOptionsOf,
+  engineOptionsOf,
   integerOption,
 } from './options.js';
 import { helpExamples, printResult } from './output.js';
@@ -46,7 +47,7 @@ export function addProfile(program: Command, signal: AbortSignal): void {
     );
   addOutputOptions(addDeviceOptions(addDataOptions(command))).action(async (directory: string, flags: ProfileFlags) => {
     const onProgress = showProgress(process.stderr, flags.quiet);
-    await using model = await loadModel(directory, { device: flags.device, threads: flags.threads, signal });
+    await using model = await loadModel(directory, { ...engineOptionsOf(flags), signal });
     const measured = await profile(model, {
       ...dataOptionsOf(flags),
       batch: flags.batch,

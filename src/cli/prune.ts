@@ -5,7 +5,7 @@ import { checkOutputFile } from '../checkpoint/output-file.js';
 import { exportDense, loadModel, type PruneReport, prune, writeReportPage } from '../index.js';
 import { EspalierError } from '../native/errors.js';
 import { megabytes, metricTable, optionalField, percent, times } from '../report/figures.js';
-import { ratioOption } from './options.js';
+import { engineOptionsOf, ratioOption } from './options.js';
 import { commandLine, helpExamples, printResult } from './output.js';
 import { addStudyOptions, type StudyFlags, studyOptionsOf } from './study-options.js';
 import { fields, table } from './table.js';
@@ -47,7 +47,7 @@ export function addPrune(program: Command, signal: AbortSignal): void {
     if (denseCopy !== undefined) checkDenseCopy(denseCopy, flags);
     if (page !== undefined) checkOutputFile(page, force);
     const onProgress = showProgress(process.stderr, flags.quiet);
-    await using model = await loadModel(directory, { device: flags.device, threads: flags.threads, signal });
+    await using model = await loadModel(directory, { ...engineOptionsOf(flags), signal });
     const latency = page !== undefined;
     await using result = await prune(model, { ...studyOptionsOf(flags), keep, stages, latency, signal, onProgress });
     const report = { ...(await result.save(output, { force, signal })), denseCopy };

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { loadModel, type SweepReport, sweep } from '../index.js';
 import { budgetTable } from '../report/sweep-page.js';
-import { integerOption, ratioListOption } from './options.js';
+import { engineOptionsOf, integerOption, ratioListOption } from './options.js';
 import { commandLine, helpExamples, printResult } from './output.js';
 import { addStudyOptions, type StudyFlags, studyOptionsOf } from './study-options.js';
 import { table } from './table.js';
@@ -39,7 +39,7 @@ export function addSweep(program: Command, signal: AbortSignal): void {
   addStudyOptions(command).action(async (directory: string, flags: SweepFlags) => {
     const { keep: keeps, jobs, output, force } = flags;
     const onProgress = showProgress(process.stderr, flags.quiet);
-    await using model = await loadModel(directory, { device: flags.device, threads: flags.threads, signal });
+    await using model = await loadModel(directory, { ...engineOptionsOf(flags), signal });
     const report = await sweep(model, {
       ...studyOptionsOf(flags),
       keeps,

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import * as v from 'valibot';
+import { precisions } from '../native/addon.js';
 import { EspalierError } from '../native/errors.js';
 import { oneLine } from '../quote.js';
 
@@ -19,7 +20,7 @@ const schema = v.object({
   environment: v.object({ cpu: v.string(), cores: count, node: v.string() }),
   device: v.string(),
   threads: count,
-  precision: v.literal('fp32'),
+  precision: v.picklist(precisions),
   /** Of the model that was measured. */
   hiddenSize: count,
   headSize: count,

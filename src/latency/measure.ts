@@ -35,7 +35,7 @@ export function emptyProfile({ spec, engine }: Model, lengths: readonly number[]
     environment: environmentOf(engine),
     device: engine.device,
     threads: engine.threads,
-    precision: 'fp32',
+    precision: engine.precision,
     hiddenSize: spec.hiddenSize,
     headSize: spec.headSize,
     layers: spec.layers.map(({ heads, neurons }) => ({ heads, neurons })),

@@ -3,6 +3,13 @@
  * this file; the shapes here mirror binding/.
  */
 
+/**
+ * Arithmetic of models. `fp32`: floats throughout; `tf32` and `bf16-products`: floats whose products round their factors
+ * to 10 and 7 bits; `bf16` and `fp16`: 16-bit values with sums in float, for inference. All but `fp32` on CUDA only.
+ */
+export const precisions = ['fp32', 'tf32', 'bf16-products', 'bf16', 'fp16'] as const;
+export type Precision = (typeof precisions)[number];
+
 /** Element types of tensors as stored and as exchanged with native code. */
 export type DType = 'f32' | 'f16' | 'bf16';
 
@@ -188,7 +195,6 @@ export interface NativeHiddenStates {
 }
 
 export interface NativeEngine {
-  readonly device: string;
   readonly detail: string;
   readonly threads: number;
   createModel(spec: ModelSpec, weights: Record<string, TensorData>, mode: Mode): Promise<NativeModel>;
@@ -196,7 +202,13 @@ export interface NativeEngine {
 }
 
 export interface Addon {
-  Engine: new (device: string, threads: number) => NativeEngine;
+  /** `device` without an index: "cpu", "cuda" or "reference". */
+  Engine: new (
+    device: string,
+    index: number,
+    threads: number,
+    precision: Precision,
+  ) => NativeEngine;
   CancelToken: new () => NativeCancelToken;
   availableThreads(): number;
   devices(): DeviceReport[];
@@ -209,10 +221,10 @@ export interface Addon {
     weight: Float32Array,
     unitSize: number,
     ones: boolean,
-    threads: number,
+    engine: NativeEngine,
   ): Promise<ScaleSystem>;
   /** z of (M^2 + 1) z = M r: the damped solution of M z = r that LSMR with damp 1 converges to. */
-  solveFiltered(system: ScaleSystem, threads: number): Promise<Float64Array>;
+  solveFiltered(system: ScaleSystem, engine: NativeEngine): Promise<Float64Array>;
   /** `weight` is the output projection [hidden, inputs], `outputMoments` [hidden, hidden]. */
   eliminationOrder(
     statistics: SublayerStatistics,
@@ -220,20 +232,20 @@ export interface Addon {
     outputMoments: Float64Array,
     unitSize: number,
     ridge: number,
-    threads: number,
+    engine: NativeEngine,
   ): Promise<Elimination>;
   solveProjection(
     statistics: SublayerStatistics,
     weight: Float32Array,
     ridge: number,
-    threads: number,
+    engine: NativeEngine,
   ): Promise<ProjectionFit>;
   bestRidge(
     fit: SublayerStatistics,
     heldOut: SublayerStatistics,
     weight: Float32Array,
     ridges: Float64Array,
-    threads: number,
+    engine: NativeEngine,
   ): Promise<number>;
-  composeProjection(weight: Float32Array, map: ProjectionFit, threads: number): Promise<ProjectionFit>;
+  composeProjection(weight: Float32Array, map: ProjectionFit, engine: NativeEngine): Promise<ProjectionFit>;
 }

@@ -1,41 +1,46 @@
-import type { DeviceReport, NativeEngine } from './addon.js';
+import type { DeviceReport, NativeEngine, Precision } from './addon.js';
 import { call } from './call.js';
 import { EspalierError } from './errors.js';
 import { addon } from './load.js';
 
 /** Where and how models compute. */
 export interface EngineOptions {
-  /** `auto` (default) takes the best device; `cpu`; `reference` is slow, plain and in double precision. */
+  /** `auto` (default) takes `cuda` where that can run; `cpu`; `cuda` or `cuda:N`; `reference` is slow, plain and in double precision. */
   device?: string | undefined;
   /** CPU threads of each operation; by default all that this process may use (affinity and cgroup quota). */
   threads?: number | undefined;
+  /** Arithmetic, `fp32` by default. */
+  precision?: Precision | undefined;
 }
 
 /** A device opened for use. Models keep it alive. */
 export class Engine {
-  private constructor(readonly native: NativeEngine) {}
+  private constructor(
+    readonly native: NativeEngine,
+    /** `cpu`, `reference`, `cuda` or `cuda:N`. */
+    readonly device: string,
+    readonly precision: Precision,
+  ) {}
 
   /**
    * @throws EspalierError ERR_NO_DEVICE when the device cannot run here, ERR_INVALID_ARGUMENT on bad options.
    */
   static open(options: EngineOptions = {}): Engine {
-    const device = options.device === undefined || options.device === 'auto' ? 'cpu' : options.device;
-    const unusable = devices().find(({ name, available }) => name === device.split(':')[0] && !available);
-    if (unusable) {
-      throw new EspalierError(
-        'ERR_NO_DEVICE',
-        `device ${device}: ${unusable.detail} (\`espalier devices\` lists what can run)`,
-      );
-    }
     const threads = options.threads ?? addon().availableThreads();
     if (!Number.isInteger(threads) || threads < 1 || threads > 1024) {
       throw new EspalierError('ERR_INVALID_ARGUMENT', `threads must be a whole number from 1 to 1024, not ${threads}`);
     }
-    return call(() => new Engine(new (addon().Engine)(device, threads)));
-  }
-
-  get device(): string {
-    return call(() => this.native.device);
+    const device = options.device === undefined || options.device === 'auto' ? bestDevice() : options.device;
+    const { precision = 'fp32' } = options;
+    const [name = '', index = '0'] = device.split(':');
+    try {
+      const native = call(() => new (addon().Engine)(name, Number(index), threads, precision));
+      return new Engine(native, device, precision);
+    } catch (cause) {
+      if (!(cause instanceof EspalierError) || cause.code !== 'ERR_NO_DEVICE') throw cause;
+      const message = `device ${device}: ${cause.message} (\`espalier devices\` lists what can run)`;
+      throw new EspalierError('ERR_NO_DEVICE', message, { cause });
+    }
   }
 
   /** The instruction set or the device's name. */
@@ -58,6 +63,9 @@ export class Engine {
 
 /** What can run here, and why not. */
 export function devices(): DeviceReport[] {
-  const cuda = { name: 'cuda', available: false, detail: 'this version has no CUDA backend' };
-  return [...call(() => addon().devices()), cuda];
+  return call(() => addon().devices());
+}
+
+function bestDevice(): string {
+  return devices().some(({ name, available }) => name === 'cuda' && available) ? 'cuda' : 'cpu';
 }

@@ -1,5 +1,6 @@
 import type { Elimination, ProjectionFit, ScaleSystem, SublayerStatistics } from './addon.js';
 import { callAsync } from './call.js';
+import type { Engine } from './engine.js';
 import { addon } from './load.js';
 
 /**
@@ -14,9 +15,9 @@ export function scaleSystem(
   weight: Float32Array,
   unitSize: number,
   ones: boolean,
-  threads: number,
+  engine: Engine,
 ): Promise<ScaleSystem> {
-  return callAsync(() => addon().scaleSystem(statistics, weight, unitSize, ones, threads));
+  return callAsync(() => addon().scaleSystem(statistics, weight, unitSize, ones, engine.native));
 }
 
 /**
@@ -24,8 +25,8 @@ export function scaleSystem(
  *
  * @throws EspalierError ERR_NON_FINITE, ERR_NOT_POSITIVE_DEFINITE
  */
-export function solveFiltered(system: ScaleSystem, threads: number): Promise<Float64Array> {
-  return callAsync(() => addon().solveFiltered(system, threads));
+export function solveFiltered(system: ScaleSystem, engine: Engine): Promise<Float64Array> {
+  return callAsync(() => addon().solveFiltered(system, engine.native));
 }
 
 /**
@@ -44,9 +45,9 @@ export function eliminationOrder(
   outputMoments: Float64Array,
   unitSize: number,
   ridge: number,
-  threads: number,
+  engine: Engine,
 ): Promise<Elimination> {
-  return callAsync(() => addon().eliminationOrder(statistics, weight, outputMoments, unitSize, ridge, threads));
+  return callAsync(() => addon().eliminationOrder(statistics, weight, outputMoments, unitSize, ridge, engine.native));
 }
 
 /**
@@ -60,9 +61,9 @@ export function solveProjection(
   statistics: SublayerStatistics,
   weight: Float32Array,
   ridge: number,
-  threads: number,
+  engine: Engine,
 ): Promise<ProjectionFit> {
-  return callAsync(() => addon().solveProjection(statistics, weight, ridge, threads));
+  return callAsync(() => addon().solveProjection(statistics, weight, ridge, engine.native));
 }
 
 /**
@@ -76,9 +77,9 @@ export function bestRidge(
   heldOut: SublayerStatistics,
   weight: Float32Array,
   ridges: readonly number[],
-  threads: number,
+  engine: Engine,
 ): Promise<number> {
-  return callAsync(() => addon().bestRidge(fit, heldOut, weight, Float64Array.from(ridges), threads));
+  return callAsync(() => addon().bestRidge(fit, heldOut, weight, Float64Array.from(ridges), engine.native));
 }
 
 /**
@@ -86,6 +87,6 @@ export function bestRidge(
  *
  * @param weight [outputs, inputs] what is applied to map.weight x + map.biasShift
  */
-export function composeProjection(weight: Float32Array, map: ProjectionFit, threads: number): Promise<ProjectionFit> {
-  return callAsync(() => addon().composeProjection(weight, map, threads));
+export function composeProjection(weight: Float32Array, map: ProjectionFit, engine: Engine): Promise<ProjectionFit> {
+  return callAsync(() => addon().composeProjection(weight, map, engine.native));
 }

@@ -50,7 +50,7 @@ export async function errorCurves(
               Float64Array.from(sum, (value) => value / statistics.rows),
               unitSize,
               ridge,
-              model.engine.threads,
+              model.engine,
             );
       if (!elimination.errors.every(Number.isFinite)) {
         throw new EspalierError(

@@ -1,5 +1,6 @@
 import type { PackedBatch, ProjectionFit, Sublayer, SublayerStatistics } from '../native/addon.js';
 import type { CallOptions } from '../native/call.js';
+import type { Engine } from '../native/engine.js';
 import type { HiddenStates } from '../native/hidden-states.js';
 import type { Model } from '../native/model.js';
 import { bestRidge, composeProjection, solveProjection } from '../native/solver.js';
@@ -96,12 +97,12 @@ async function solveInputs(
   sublayer: Sublayer,
   drifts: readonly SublayerStatistics[],
 ): Promise<void> {
-  const { threads } = student.engine;
-  const guess = await solve(drifts, identity(student.spec.hiddenSize), threads);
+  const { engine } = student;
+  const guess = await solve(drifts, identity(student.spec.hiddenSize), engine);
   const fits: Record<string, ProjectionFit> = {};
   for (const role of inputProjections(layer, sublayer)) {
     const weight = floats(await student.weight(`${role}.weight`, 'f32'));
-    fits[role] = await composeProjection(weight, guess, threads);
+    fits[role] = await composeProjection(weight, guess, engine);
   }
   await replaceProjections(student, fits);
 }
@@ -114,14 +115,14 @@ async function solveOutput(
 ): Promise<void> {
   const role = outputProjection(layer, sublayer);
   const weight = floats(await student.weight(`${role}.weight`, 'f32'));
-  await replaceProjections(student, { [role]: await solve(statistics, weight, student.engine.threads) });
+  await replaceProjections(student, { [role]: await solve(statistics, weight, student.engine) });
 }
 
 /** Fitted to all samples, with the ridge that served the held-out ones best when it was fitted to the others. */
 async function solve(
   statistics: readonly SublayerStatistics[],
   weight: Float32Array,
-  threads: number,
+  engine: Engine,
 ): Promise<ProjectionFit> {
   const all = statistics.reduce(sumOf);
   if (weight.length === 0) return { weight, biasShift: Float32Array.from(all.targetSums, (sum) => sum / all.rows) };
@@ -129,8 +130,8 @@ async function solve(
   const ridge =
     others === undefined || heldOut === undefined
       ? cautiousRidge
-      : await bestRidge(others, heldOut, weight, ridges, threads);
-  return solveProjection(all, weight, ridge, threads);
+      : await bestRidge(others, heldOut, weight, ridges, engine);
+  return solveProjection(all, weight, ridge, engine);
 }
 
 function sumOf(a: SublayerStatistics, b: SublayerStatistics): SublayerStatistics {

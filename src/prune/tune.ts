@@ -1,5 +1,6 @@
 import type { Mask, PackedBatch, ScaleSystem, Sublayer } from '../native/addon.js';
 import type { CallOptions } from '../native/call.js';
+import type { Engine } from '../native/engine.js';
 import { EspalierError } from '../native/errors.js';
 import type { HiddenStates } from '../native/hidden-states.js';
 import type { Model } from '../native/model.js';
@@ -77,7 +78,7 @@ async function tuneSublayer(
   const { system, targetSquares } = await sublayerSystem(student, states, guide, layer, sublayer, signal);
   const units = student.spec.layers[layer]?.[unitKindOf(sublayer)] as number;
   const ones = new Float64Array(units).fill(1);
-  const { scales = ones, problem } = await fitScales(system, units, student.engine.threads);
+  const { scales = ones, problem } = await fitScales(system, units, student.engine);
   if (problem === undefined) await student.scaleUnits(layer, sublayer, scales);
   const part = (values: Float64Array) => squaredDistance(system, values, targetSquares) / targetSquares;
   const residual = { before: part(ones), after: part(scales) };
@@ -97,7 +98,7 @@ export async function sublayerSystem(
   const unitSize = attention ? student.spec.headSize : 1;
   const statistics = await states.collect(guide, layer, sublayer, { signal });
   const weight = floats(await student.weight(`${outputProjection(layer, sublayer)}.weight`, 'f32'));
-  const system = await scaleSystem(statistics, weight, unitSize, attention, student.engine.threads);
+  const system = await scaleSystem(statistics, weight, unitSize, attention, student.engine);
   return { system, targetSquares: statistics.targetSquares };
 }
 
@@ -105,10 +106,10 @@ export async function sublayerSystem(
 async function fitScales(
   system: ScaleSystem,
   units: number,
-  threads: number,
+  engine: Engine,
 ): Promise<{ scales?: Float64Array; problem?: string }> {
   try {
-    const deviations = await solveFiltered(system, threads);
+    const deviations = await solveFiltered(system, engine);
     const scales = deviations.slice(0, units).map((deviation) => 1 + deviation);
     if (scales.every((scale) => Math.abs(scale) <= maxScale)) return { scales };
     return { problem: `its scales leave [-${maxScale}, ${maxScale}]` };

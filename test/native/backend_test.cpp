@@ -41,9 +41,10 @@ class BackendTest : public testing::TestWithParam<const char*> {
 const std::vector<float> kSix{1, 2, 3, 4, 5, 6};
 
 TEST_P(BackendTest, saysWhatItIs) {
-  EXPECT_STREQ(backend_->name(), GetParam());
+  const std::string name = GetParam();
+  EXPECT_EQ(backend_->name(), name == "emulation" ? "cuda" : name);
   EXPECT_STRNE(backend_->describe(), "");
-  EXPECT_EQ(backend_->threads(), 2);
+  EXPECT_EQ(backend_->threads(), backend_->name() == std::string("cuda") ? 1 : 2);
   EXPECT_EQ(backend_->dtype(), DType::f32);
 }
 
@@ -108,11 +109,20 @@ TEST_P(BackendTest, refusesImpossibleTensors) {
   expectError(ErrorCode::invalidArgument, [&] { backend_->tensor(1, kMost); });
 }
 
-TEST_P(BackendTest, refusesToReadOrWriteOtherTypesThanF32AndF64) {
+TEST_P(BackendTest, roundsToTheTypeOfATensor) {
+  const std::vector<double> values{1 + 0x1p-8, -3, 1 + 0x1p-20};
+  for (const DType dtype : {DType::f16, DType::bf16}) {
+    const Tensor halves = backend_->tensorFrom(1, 3, values.data(), dtype);
+    std::vector<double> actual(3);
+    backend_->read(halves.view, actual.data());
+    EXPECT_EQ(actual, (std::vector<double>{dtype == DType::f16 ? values[0] : 1, -3, 1}));
+  }
+}
+
+TEST_P(BackendTest, refusesToReadWholeNumbersAsValues) {
   std::vector<double> values(6);
-  const Tensor halves = backend_->tensor(2, 3, DType::f16);
-  expectError(ErrorCode::invalidArgument, [&] { backend_->read(halves.view, values.data()); });
-  expectError(ErrorCode::invalidArgument, [&] { backend_->tensorFrom(2, 3, values.data(), DType::bf16); });
+  const Tensor integers = backend_->tensor(2, 3, DType::i32);
+  expectError(ErrorCode::unsupported, [&] { backend_->read(integers.view, values.data()); });
 }
 
 TEST_P(BackendTest, saysWhenMemoryRunsOut) {
@@ -127,7 +137,7 @@ TEST_P(BackendTest, saysHowLargeAPackedWeightIs) {
   EXPECT_GE(packed->bytes(), 6 * sizeof(float));
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, BackendTest, testing::Values("cpu", "reference"),
+INSTANTIATE_TEST_SUITE_P(Backends, BackendTest, testing::Values("cpu", "cuda", "emulation", "reference"),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST(BackendOpen, refusesWhatItCannotDo) {

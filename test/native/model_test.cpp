@@ -1,4 +1,4 @@
-// The model layer on its own: on the cpu backend against the oracle, and what must be equal to the bit.
+// The model layer on its own: on every fast backend against the oracle, and what must be equal to the bit.
 
 #include "model/model.h"
 
@@ -112,33 +112,31 @@ KeptUnits allUnits(const ModelSpec& spec) {
   return kept;
 }
 
-std::shared_ptr<Model> cpuModel(int32_t threads, HeadKind head) {
-  const Candidate candidate = openCandidate("cpu", threads);
-  return candidate.backend ? tinyModel(candidate.backend, head) : nullptr;
-}
-
-class cpuModelTest : public testing::TestWithParam<HeadKind> {
+class ModelTest : public testing::TestWithParam<std::tuple<const char*, HeadKind>> {
  protected:
   void SetUp() override {
-    model_ = cpuModel(2, GetParam());
-    if (!model_) GTEST_SKIP() << openCandidate("cpu", 1).reason;
+    const Candidate candidate = openCandidate(backend(), 2);
+    if (!candidate.backend) GTEST_SKIP() << candidate.reason;
+    model_ = tinyModel(candidate.backend, head());
   }
+  const char* backend() const { return std::get<0>(GetParam()); }
+  HeadKind head() const { return std::get<1>(GetParam()); }
   MaskGradients gradients(const Model& model) const {
-    return model.maskGradients(batch_, labelsFor(batch_, GetParam()), pairsOf(batch_), nullptr, nullptr, cancel_);
+    return model.maskGradients(batch_, labelsFor(batch_, head()), pairsOf(batch_), nullptr, nullptr, cancel_);
   }
   std::shared_ptr<Model> model_;
   const PackedBatch batch_ = longBatch();
   const CancelToken cancel_;
 };
 
-TEST_P(cpuModelTest, agreesWithTheOracleForwardAndBackward) {
-  const std::shared_ptr<Model> oracle = tinyModel(openOracle(), GetParam());
+TEST_P(ModelTest, agreesWithTheOracleForwardAndBackward) {
+  const std::shared_ptr<Model> oracle = tinyModel(openOracle(), head());
   EXPECT_LT(largestError(model_->forward(batch_, nullptr, cancel_), oracle->forward(batch_, nullptr, cancel_)), 1e-5);
   const MaskGradients found = gradients(*model_);
   const MaskGradients expected = gradients(*oracle);
   // What the tokens of a sequence have in common cancels out of a span's gradients: the plain float computation says
   // how much precision that costs.
-  const MaskGradients plain = gradients(*tinyModel(openYardstick(), GetParam()));
+  const MaskGradients plain = gradients(*tinyModel(openYardstick(), head()));
   const auto allowed = [&](std::vector<float> MaskGradients::*values) {
     return 2 * largestError(plain.*values, expected.*values) + 5e-6;
   };
@@ -147,8 +145,8 @@ TEST_P(cpuModelTest, agreesWithTheOracleForwardAndBackward) {
   EXPECT_LT(largestError(found.neurons, expected.neurons), allowed(&MaskGradients::neurons));
 }
 
-TEST_P(cpuModelTest, givesTheSameBitsAtAnyThreadCount) {
-  const std::shared_ptr<Model> alone = cpuModel(1, GetParam());
+TEST_P(ModelTest, givesTheSameBitsAtAnyThreadCount) {
+  const std::shared_ptr<Model> alone = tinyModel(openCandidate(backend(), 1).backend, head());
   EXPECT_EQ(model_->forward(batch_, nullptr, cancel_), alone->forward(batch_, nullptr, cancel_));
   const MaskGradients two = gradients(*model_);
   const MaskGradients one = gradients(*alone);
@@ -156,7 +154,7 @@ TEST_P(cpuModelTest, givesTheSameBitsAtAnyThreadCount) {
   EXPECT_EQ(two.neurons, one.neurons);
 }
 
-TEST_P(cpuModelTest, computesTheSameMaskedAndCompacted) {
+TEST_P(ModelTest, computesTheSameMaskedAndCompacted) {
   KeptUnits kept = allUnits(model_->spec());
   kept.heads[0] = {0, 2};
   kept.heads[1] = {};
@@ -180,7 +178,7 @@ TEST_P(cpuModelTest, computesTheSameMaskedAndCompacted) {
   EXPECT_EQ(found.neurons.size(), 23u * 30u);
 }
 
-TEST_P(cpuModelTest, takesHiddenStatesToWhatForwardComputes) {
+TEST_P(ModelTest, takesHiddenStatesToWhatForwardComputes) {
   // Teacher and student are the same model, so the targets are what the projections already give.
   HiddenStates student(model_, nullptr, batch_, false, cancel_);
   HiddenStates teacher(model_, nullptr, batch_, false, cancel_);
@@ -202,7 +200,7 @@ TEST_P(cpuModelTest, takesHiddenStatesToWhatForwardComputes) {
   }
 }
 
-TEST_P(cpuModelTest, collectsTheSameInputsWithAndWithoutATeacher) {
+TEST_P(ModelTest, collectsTheSameInputsWithAndWithoutATeacher) {
   HiddenStates alone(model_, nullptr, batch_, false, cancel_);
   HiddenStates student(model_, nullptr, batch_, false, cancel_);
   HiddenStates teacher(model_, nullptr, batch_, false, cancel_);
@@ -224,7 +222,7 @@ TEST_P(cpuModelTest, collectsTheSameInputsWithAndWithoutATeacher) {
   }
 }
 
-TEST_P(cpuModelTest, keepsEveryTokenOfTheLastLayerWhereAsked) {
+TEST_P(ModelTest, keepsEveryTokenOfTheLastLayerWhereAsked) {
   HiddenStates all(model_, nullptr, batch_, true, cancel_);
   HiddenStates some(model_, nullptr, batch_, false, cancel_);
   SublayerStatistics found;
@@ -241,7 +239,7 @@ TEST_P(cpuModelTest, keepsEveryTokenOfTheLastLayerWhereAsked) {
       << "other tokens";
 }
 
-TEST_P(cpuModelTest, findsNoDriftBetweenEqualsAndSomeAfterAChange) {
+TEST_P(ModelTest, findsNoDriftBetweenEqualsAndSomeAfterAChange) {
   HiddenStates teacher(model_, nullptr, batch_, true, cancel_);
   const std::shared_ptr<Model> other = model_->select(allUnits(model_->spec()), Mode::inference);
   other->replace({{"layers.0.attention.output.bias", std::vector<float>(24, 0.25f)}});
@@ -256,17 +254,17 @@ TEST_P(cpuModelTest, findsNoDriftBetweenEqualsAndSomeAfterAChange) {
   EXPECT_NE(after.inputSums, after.targetSums);
 }
 
-TEST_P(cpuModelTest, stopsWhenCancelledAndWorksAfterwards) {
+TEST_P(ModelTest, stopsWhenCancelledAndWorksAfterwards) {
   CancelToken cancelled;
   cancelled.cancel();
   EXPECT_THROW(model_->forward(batch_, nullptr, cancelled), Error);
-  const auto rows = static_cast<size_t>(GetParam() == HeadKind::span ? batch_.tokens() : batch_.sequences());
+  const auto rows = static_cast<size_t>(head() == HeadKind::span ? batch_.tokens() : batch_.sequences());
   EXPECT_EQ(model_->forward(batch_, nullptr, cancel_).size(), rows * static_cast<size_t>(model_->spec().labels));
 }
 
-TEST_P(cpuModelTest, takesLogitGradientsInPlaceOfLabels) {
-  const Labels labels = labelsFor(batch_, GetParam());
-  const bool span = GetParam() == HeadKind::span;
+TEST_P(ModelTest, takesLogitGradientsInPlaceOfLabels) {
+  const Labels labels = labelsFor(batch_, head());
+  const bool span = head() == HeadKind::span;
   Labels given;
   given.logitGradients = model_->forward(batch_, nullptr, cancel_);
   const auto softmax = [&](size_t first, size_t count, size_t step, int32_t label, float weight) {
@@ -295,13 +293,13 @@ TEST_P(cpuModelTest, takesLogitGradientsInPlaceOfLabels) {
   EXPECT_THROW(model_->maskGradients(batch_, given, pairsOf(batch_), nullptr, nullptr, cancel_), Error);
 }
 
-TEST_P(cpuModelTest, gathersMomentsOfTheGradientsThatBiasesHave) {
+TEST_P(ModelTest, gathersMomentsOfTheGradientsThatBiasesHave) {
   // With a single token the gradient of an output is the gradient of the projection's bias: its finite differences.
   const PackedBatch token = batchOf({1});
   Labels objective;
   objective.logitGradients = {0.5f, -2.0f};
-  if (GetParam() == HeadKind::sequence) objective.logitGradients.push_back(1.5f);
-  const std::shared_ptr<Model> oracle = tinyModel(openOracle(), GetParam());
+  if (head() == HeadKind::sequence) objective.logitGradients.push_back(1.5f);
+  const std::shared_ptr<Model> oracle = tinyModel(openOracle(), head());
   GradientMoments moments(oracle);
   for (int run = 0; run < 2; ++run) oracle->maskGradients(token, objective, {0}, nullptr, &moments, cancel_);
   for (size_t l = 0; l < 3; ++l) {
@@ -336,7 +334,7 @@ TEST_P(cpuModelTest, gathersMomentsOfTheGradientsThatBiasesHave) {
   }
 }
 
-TEST_P(cpuModelTest, replacesWeightsAllOrNone) {
+TEST_P(ModelTest, replacesWeightsAllOrNone) {
   const std::vector<float> before = model_->forward(batch_, nullptr, cancel_);
   const std::vector<float> weight = model_->weight("layers.1.ffn.out.weight").values;
   std::vector<float> zeros(weight.size(), 0.0f);
@@ -355,8 +353,13 @@ TEST_P(cpuModelTest, replacesWeightsAllOrNone) {
   EXPECT_EQ(model_->forward(batch_, nullptr, cancel_), before);
 }
 
-INSTANTIATE_TEST_SUITE_P(Heads, cpuModelTest, testing::Values(HeadKind::sequence, HeadKind::span),
-                         [](const auto& head) { return head.param == HeadKind::span ? "span" : "sequence"; });
+INSTANTIATE_TEST_SUITE_P(Models, ModelTest,
+                         testing::Combine(testing::Values("cpu", "cuda", "emulation"),
+                                          testing::Values(HeadKind::sequence, HeadKind::span)),
+                         [](const auto& info) {
+                           const bool span = std::get<1>(info.param) == HeadKind::span;
+                           return std::string(std::get<0>(info.param)) + (span ? "_span" : "_sequence");
+                         });
 
 TEST(PositionsTest, countFromThePaddingsIdAndSkipIt) {
   const std::shared_ptr<Backend> backend = openOracle();

@@ -48,13 +48,18 @@ Status run(BackendState* state, const Args* args) {
   return guarded([&] { operation(*args, stateOf(state).threads); });
 }
 
-Status probe() {
-  return guarded([] { activeIsa(); });
-}
+// Activations of this many tokens stay in a thread's second-level cache.
+constexpr int32_t kMicroBatchTokens = 256;
+constexpr int64_t kAlignment = 16;
+
+/// An odd number of alignments, so that the rows of a column do not all compete for the same few places of a cache.
+int64_t rowStride(int64_t cols) { return ((cols + kAlignment - 1) / kAlignment | 1) * kAlignment; }
 
 Status open(const BackendOptions* options, BackendState** state) {
   return guarded([&] {
-    if (options->dtype != DType::f32) throw Error(ErrorCode::unsupported, "the cpu backend computes in f32 only");
+    if (options->dtype != DType::f32 || options->products != Products::full) {
+      throw Error(ErrorCode::unsupported, "the cpu backend computes in full f32 only");
+    }
     auto* opened = new State{options->threads, isaName(activeIsa())};
     *state = reinterpret_cast<BackendState*>(opened);
   });
@@ -95,8 +100,9 @@ BackendTable makeTable() {
   BackendTable table{};
   table.abi = kBackendAbi;
   table.name = "cpu";
-  table.columnAlignment = 16;
-  table.probe = probe;
+  table.rowStride = rowStride;
+  table.microBatchTokens = kMicroBatchTokens;
+  table.threaded = true;
   table.open = open;
   table.close = close;
   table.describe = describe;

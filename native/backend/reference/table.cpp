@@ -1,5 +1,6 @@
 #include "backend/table.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
@@ -40,11 +41,9 @@ Status run(BackendState* state, const Args* args) {
   return guarded([&] { dtypeOf(state) == DType::f64 ? InDouble(*args) : InFloat(*args); });
 }
 
-Status probe() { return {}; }
-
 Status open(const BackendOptions* options, BackendState** state) {
-  if (options->dtype != DType::f32 && options->dtype != DType::f64) {
-    return {ErrorCode::unsupported, "the reference backend computes in f32 or f64 only"};
+  if ((options->dtype != DType::f32 && options->dtype != DType::f64) || options->products != Products::full) {
+    return {ErrorCode::unsupported, "the reference backend computes in full f32 or f64 only"};
   }
   return guarded([&] { *state = reinterpret_cast<BackendState*>(new State{options->dtype}); });
 }
@@ -88,8 +87,9 @@ BackendTable makeTable() {
   BackendTable table{};
   table.abi = kBackendAbi;
   table.name = "reference";
-  table.columnAlignment = 1;
-  table.probe = probe;
+  table.rowStride = [](int64_t cols) { return std::max<int64_t>(1, cols); };
+  table.microBatchTokens = 256;
+  table.threaded = true;
   table.open = open;
   table.close = close;
   table.describe = describe;

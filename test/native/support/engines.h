@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "backend/backend.h"
+#include "backend/cuda/table.h"
 
 namespace espalier::test {
 
@@ -18,13 +19,18 @@ struct Candidate {
   std::string reason;
 };
 
-inline Candidate openCandidate(const std::string& name, int32_t threads) {
+/// name: of a backend, or "emulation" for the kernels of "cuda" on the host.
+inline Candidate openCandidate(const std::string& name, const BackendOptions& options) {
   try {
-    return {Backend::open(name, {DType::f32, threads, 0}), ""};
+    return {name == "emulation" ? Backend::open(*cuda::backendTable(), options) : Backend::open(name, options), ""};
   } catch (const Error& error) {
     if (error.code() != ErrorCode::unsupported && error.code() != ErrorCode::noDevice) throw;
     return {nullptr, error.what()};
   }
+}
+
+inline Candidate openCandidate(const std::string& name, int32_t threads) {
+  return openCandidate(name, {DType::f32, threads, 0});
 }
 
 }  // namespace espalier::test

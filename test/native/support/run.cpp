@@ -6,6 +6,7 @@
 #include <limits>
 #include <numeric>
 
+#include "core/convert.h"
 #include "support/random.h"
 
 namespace espalier::test {
@@ -13,17 +14,27 @@ namespace espalier::test {
 namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-constexpr double kSentinel = -12345;
+constexpr double kSentinel = -12288;  // which every type has
 constexpr int64_t kMargin = 32;
 constexpr int64_t kGaps[] = {0, 1, 5, 16};
 constexpr int64_t kShifts[] = {0, 16, 3};
 
+double rounded(double value, DType precision) {
+  if (precision == DType::f32) return value;
+  uint16_t bits;
+  float result = static_cast<float>(value);
+  fromFloat(&result, 1, precision, &bits);
+  toFloat(precision, &bits, 1, &result);
+  return static_cast<double>(result);
+}
+
 }  // namespace
 
-Run::Run(std::shared_ptr<Backend> backend, const Batch& batch, Slice slice)
+Run::Run(std::shared_ptr<Backend> backend, const Batch& batch, Slice slice, DType precision)
     : backend_(std::move(backend)),
       batch_(batch),
       slice_(slice),
+      precision_(precision),
       tokens_(rowsOf(batch.lengths)),
       queries_(rowsOf(batch.queries)) {}
 
@@ -53,7 +64,7 @@ Run::Placed Run::place(int64_t rows, int64_t cols, DType dtype, double surroundi
   const int64_t length = start + rows * stride + kMargin;
   std::vector<double> cells(length, surrounding);
   for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t c = 0; c < cols; ++c) cells[start + r * stride + c] = value(r, c);
+    for (int64_t c = 0; c < cols; ++c) cells[start + r * stride + c] = rounded(value(r, c), precision_);
   }
   const Tensor storage = backend_->tensorFrom(1, length, cells.data(), dtype);
   const Matrix view{storage.view.columns(start, cols).data, dtype, rows, cols, stride};

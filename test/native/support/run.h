@@ -47,7 +47,8 @@ struct GroupedGradient {
 /// into results; outputs are surrounded by sentinels that must survive. Strides and alignments vary.
 class Run {
  public:
-  Run(std::shared_ptr<Backend> backend, const Batch& batch, Slice slice);
+  /// Inputs hold values that `precision` has.
+  Run(std::shared_ptr<Backend> backend, const Batch& batch, Slice slice, DType precision = DType::f32);
 
   Backend& backend() { return *backend_; }
 
@@ -101,6 +102,7 @@ class Run {
   std::shared_ptr<Backend> backend_;
   Batch batch_;
   Slice slice_;
+  DType precision_;
   Rows tokens_, queries_;
   uint64_t asked_ = 0;  // arguments so far: the key of the next one's values
   std::vector<Tensor> inputs_;

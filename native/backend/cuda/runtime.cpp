@@ -1,0 +1,141 @@
+#include "backend/cuda/runtime.h"
+
+#include <cublas_v2.h>
+#include <cusolverDn.h>
+
+#include <cstring>
+#include <mutex>
+#include <string>
+
+#include "backend/cuda/check.h"
+
+namespace espalier::cuda {
+namespace {
+
+constexpr int32_t kOldestArchitecture = 80;
+// Host memory that the device copies from while the host goes on. Longer copies wait.
+constexpr size_t kStagingBytes = size_t{4} << 20;
+
+cudaMemPool_t poolOf(int32_t device) {
+  cudaMemPool_t pool = nullptr;
+  check(cudaDeviceGetDefaultMemPool(&pool, device), "finding the memory pool");
+  return pool;
+}
+
+}  // namespace
+
+struct Runtime::State {
+  int32_t device = 0;
+  int32_t architecture = 0;
+  std::string description;
+  cudaStream_t stream = nullptr;
+  char* staging = nullptr;
+  size_t staged = 0;  // bytes of `staging` that copies under way may still read
+  std::mutex stagingMutex;
+  std::mutex handleMutex;
+  cublasHandle_t blas = nullptr;
+  cusolverDnHandle_t solver = nullptr;
+
+  ~State() {
+    if (solver != nullptr) cusolverDnDestroy(solver);
+    if (blas != nullptr) cublasDestroy(blas);
+    if (staging != nullptr) cudaFreeHost(staging);
+    if (stream != nullptr) cudaStreamDestroy(stream);
+  }
+};
+
+Runtime::Runtime(int32_t device) : state_(std::make_unique<State>()) {
+  int32_t count = 0;
+  if (const cudaError_t error = cudaGetDeviceCount(&count); error != cudaSuccess) {
+    cudaGetLastError();
+    throw Error(ErrorCode::noDevice, std::string("the CUDA driver finds no device: ") + cudaGetErrorString(error));
+  }
+  if (device >= count) {
+    throw Error(ErrorCode::noDevice,
+                "there is no CUDA device " + std::to_string(device) + " (found: " + std::to_string(count) + ")");
+  }
+  state_->device = device;
+  bind();
+  cudaDeviceProp properties{};
+  check(cudaGetDeviceProperties(&properties, device), "asking for the device's properties");
+  state_->architecture = 10 * properties.major + properties.minor;
+  state_->description = std::string(properties.name) + ", " + std::to_string(properties.totalGlobalMem >> 30) +
+                        " GiB, compute capability " + std::to_string(properties.major) + "." +
+                        std::to_string(properties.minor);
+  if (state_->architecture < kOldestArchitecture) {
+    throw Error(ErrorCode::noDevice, state_->description + ", is too old: 8.0 is needed");
+  }
+  check(cudaStreamCreateWithFlags(&state_->stream, cudaStreamNonBlocking), "making a stream");
+  check(cudaHostAlloc(reinterpret_cast<void**>(&state_->staging), kStagingBytes, cudaHostAllocDefault),
+        "allocating pinned memory");
+  uint64_t keepAll = UINT64_MAX;
+  check(cudaMemPoolSetAttribute(poolOf(device), cudaMemPoolAttrReleaseThreshold, &keepAll),
+        "setting up the memory pool");
+}
+
+Runtime::~Runtime() {
+  cudaSetDevice(state_->device);
+  cudaStreamSynchronize(state_->stream);
+}
+
+void Runtime::bind() const { check(cudaSetDevice(state_->device), "choosing the device"); }
+
+Stream Runtime::stream() const { return state_->stream; }
+
+const char* Runtime::describe() const { return state_->description.c_str(); }
+
+int32_t Runtime::architecture() const { return state_->architecture; }
+
+void* Runtime::allocate(size_t bytes) {
+  void* data = nullptr;
+  check(cudaMallocAsync(&data, bytes, state_->stream), "allocating");
+  return data;
+}
+
+void Runtime::release(void* data) noexcept { cudaFreeAsync(data, state_->stream); }
+
+void Runtime::copyIn(void* device, const void* host, size_t bytes) {
+  const std::lock_guard<std::mutex> lock(state_->stagingMutex);
+  if (bytes > kStagingBytes) {
+    check(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, state_->stream), "copying to the device");
+    check(cudaStreamSynchronize(state_->stream), "copying to the device");
+    return;
+  }
+  if (state_->staged + bytes > kStagingBytes) {
+    check(cudaStreamSynchronize(state_->stream), "waiting for copies to the device");
+    state_->staged = 0;
+  }
+  char* place = state_->staging + state_->staged;
+  std::memcpy(place, host, bytes);
+  state_->staged += bytes;
+  check(cudaMemcpyAsync(device, place, bytes, cudaMemcpyHostToDevice, state_->stream), "copying to the device");
+}
+
+void Runtime::copyOut(void* host, const void* device, size_t bytes) {
+  check(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, state_->stream), "copying from the device");
+  check(cudaStreamSynchronize(state_->stream), "copying from the device");
+}
+
+void Runtime::fillZero(void* device, size_t bytes) {
+  check(cudaMemsetAsync(device, 0, bytes, state_->stream), "clearing memory");
+}
+
+void* Runtime::blas() {
+  const std::lock_guard<std::mutex> lock(state_->handleMutex);
+  if (state_->blas == nullptr) {
+    check(cublasCreate(&state_->blas), "opening cuBLAS");
+    check(cublasSetStream(state_->blas, state_->stream), "opening cuBLAS");
+  }
+  return state_->blas;
+}
+
+void* Runtime::solver() {
+  const std::lock_guard<std::mutex> lock(state_->handleMutex);
+  if (state_->solver == nullptr) {
+    check(cusolverDnCreate(&state_->solver), "opening cuSOLVER");
+    check(cusolverDnSetStream(state_->solver, state_->stream), "opening cuSOLVER");
+  }
+  return state_->solver;
+}
+
+}  // namespace espalier::cuda
