@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <type_traits>
 
 #include "backend/arguments.h"
 #include "backend/plugin.h"
@@ -18,9 +19,6 @@ const BackendTable& findTable(const std::string& name) {
   if (name == "cuda") return loadPlugin("cuda");
   throw Error(ErrorCode::invalidArgument, "there is no backend '" + name + "'; choose cpu, cuda or reference");
 }
-
-/// Elements from a view's first to its last, gaps between the rows included.
-int64_t span(const Matrix& view) { return (view.rows - 1) * view.stride + view.cols; }
 
 bool isEmpty(const Matrix& view) { return view.rows == 0 || view.cols == 0; }
 
@@ -46,28 +44,39 @@ void encode(const T* values, int64_t count, DType dtype, void* stored) {
   fromFloat(floats.data(), count, dtype, stored);
 }
 
+/// Whether a T is what is stored.
+template <typename T>
+bool isStoredAs(DType dtype) {
+  return dtype == (std::is_same_v<T, double> ? DType::f64 : DType::f32);
+}
+
 template <typename T>
 void readView(const BackendTable& table, BackendState* state, const Matrix& view, T* values) {
   Arguments("read", view.dtype).shape({"view", view}, view.rows, view.cols);
   if (isEmpty(view)) return;
-  std::vector<char> stored(static_cast<size_t>(span(view)) * dtypeBytes(view.dtype));
-  check(table.copyOut(state, stored.data(), view.data, stored.size()));
-  const int64_t rowBytes = view.stride * static_cast<int64_t>(dtypeBytes(view.dtype));
-  for (int64_t r = 0; r < view.rows; ++r) {
-    decode(view.dtype, stored.data() + r * rowBytes, view.cols, values + r * view.cols);
-  }
+  const size_t size = dtypeBytes(view.dtype);
+  const auto copy = [&](void* to) {
+    check(table.copyOut(state, to, view.data, static_cast<size_t>(view.stride) * size,
+                        static_cast<size_t>(view.cols) * size, static_cast<size_t>(view.rows)));
+  };
+  if (isStoredAs<T>(view.dtype)) return copy(values);
+  std::vector<char> stored(static_cast<size_t>(view.rows * view.cols) * size);
+  copy(stored.data());
+  decode(view.dtype, stored.data(), view.rows * view.cols, values);
 }
 
-/// Fills the gaps between the rows with zeros.
 template <typename T>
 void writeView(const BackendTable& table, BackendState* state, const T* values, const Matrix& view) {
   if (isEmpty(view)) return;
-  std::vector<char> stored(static_cast<size_t>(span(view)) * dtypeBytes(view.dtype));
-  const int64_t rowBytes = view.stride * static_cast<int64_t>(dtypeBytes(view.dtype));
-  for (int64_t r = 0; r < view.rows; ++r) {
-    encode(values + r * view.cols, view.cols, view.dtype, stored.data() + r * rowBytes);
-  }
-  check(table.copyIn(state, view.data, stored.data(), stored.size()));
+  const size_t size = dtypeBytes(view.dtype);
+  const auto copy = [&](const void* from) {
+    check(table.copyIn(state, view.data, static_cast<size_t>(view.stride) * size, from,
+                       static_cast<size_t>(view.cols) * size, static_cast<size_t>(view.rows)));
+  };
+  if (isStoredAs<T>(view.dtype)) return copy(values);
+  std::vector<char> stored(static_cast<size_t>(view.rows * view.cols) * size);
+  encode(values, view.rows * view.cols, view.dtype, stored.data());
+  copy(stored.data());
 }
 
 }  // namespace
@@ -147,7 +156,7 @@ void Backend::read(const Matrix& view, double* values) { readView(*table_, state
 
 std::shared_ptr<Buffer> Backend::indices(const std::vector<int32_t>& values) {
   auto buffer = std::make_shared<Buffer>(shared_from_this(), values.size() * sizeof(int32_t));
-  if (!values.empty()) check(table_->copyIn(state_, buffer->data(), values.data(), buffer->bytes()));
+  if (!values.empty()) check(table_->copyIn(state_, buffer->data(), 0, values.data(), buffer->bytes(), 1));
   return buffer;
 }
 

@@ -55,8 +55,10 @@ struct BackendTable {
 
   Status (*allocate)(BackendState*, size_t bytes, void** data);
   void (*release)(BackendState*, void* data);
-  Status (*copyIn)(BackendState*, void* device, const void* host, size_t bytes);
-  Status (*copyOut)(BackendState*, void* host, const void* device, size_t bytes);
+  /// `rows` runs of rowBytes each, which lie deviceStride bytes apart on the device and without gaps on the host. Both
+  /// are done with the host's memory when they return.
+  Status (*copyIn)(BackendState*, void* device, size_t deviceStride, const void* host, size_t rowBytes, size_t rows);
+  Status (*copyOut)(BackendState*, void* host, const void* device, size_t deviceStride, size_t rowBytes, size_t rows);
   Status (*fillZero)(BackendState*, void* device, size_t bytes);
 
   Status (*packWeight)(BackendState*, const PackArgs*, PackedWeight** packed);

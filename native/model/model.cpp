@@ -81,9 +81,41 @@ std::vector<int32_t> slice(const std::vector<int32_t>& values, const MicroBatch&
   return {begin, begin + part.sequences};
 }
 
-void addTo(std::vector<float>& sums, int64_t first, const std::vector<float>& values) {
-  for (size_t i = 0; i < values.size(); ++i) sums[static_cast<size_t>(first) + i] += values[i];
-}
+/// Sums of every group, [groups, units], out of parts of a batch. The parts come in any order, even at once.
+class GroupSums {
+ public:
+  GroupSums(int64_t groups, int64_t units, size_t parts)
+      : units_(units), sums_(static_cast<size_t>(groups * units)), continued_(parts) {}
+
+  /// A part's rows are those of groups from `firstGroup` on. With `continues` the first one only adds to what an
+  /// earlier part has of its group.
+  void read(Backend& backend, size_t part, int64_t firstGroup, bool continues, const Matrix& rows) {
+    const int64_t own = continues ? 1 : 0;
+    if (continues) {
+      continued_[part] = {firstGroup, std::vector<float>(static_cast<size_t>(units_))};
+      backend.read(rows.rowRange(0, 1), continued_[part].values.data());
+    }
+    backend.read(rows.rowRange(own, rows.rows - own), sums_.data() + (firstGroup + own) * units_);
+  }
+
+  std::vector<float> finish() {
+    for (const Continued& row : continued_) {
+      for (size_t i = 0; i < row.values.size(); ++i)
+        sums_[static_cast<size_t>(row.group * units_) + i] += row.values[i];
+    }
+    return std::move(sums_);
+  }
+
+ private:
+  struct Continued {
+    int64_t group = 0;
+    std::vector<float> values;
+  };
+
+  int64_t units_;
+  std::vector<float> sums_;
+  std::vector<Continued> continued_;
+};
 
 std::vector<float> readAll(Backend& backend, const Tensor& tensor) { return readTensor(backend, tensor).values; }
 
@@ -93,7 +125,8 @@ Model::Model(std::shared_ptr<Backend> backend, ModelSpec spec, Weights weights, 
     : backend_(std::move(backend)), spec_(std::move(spec)), weights_(std::move(weights)), mode_(mode) {
   const DType dtype = backend_->dtype();
   if (mode == Mode::gradients && dtype != DType::f32 && dtype != DType::f64) {
-    throw Error(ErrorCode::unsupported, "in 16 bits a model can be run, but gradients need fp32 (or its products in less)");
+    throw Error(ErrorCode::unsupported,
+                "in 16 bits a model can be run, but gradients need fp32 (or its products in less)");
   }
   for (const LayerWeights& layer : weights_.layers) layers_.push_back(packLayer(*backend_, layer, mode));
   head_ = packHead(*backend_, weights_, spec_.head, mode);
@@ -171,7 +204,7 @@ MaskGradients Model::maskGradients(const PackedBatch& batch, const Labels& label
   const int32_t ofThread = backend_->microBatchTokens();
   const std::vector<MicroBatch> parts =
       splitBatch(batch, moments == nullptr ? ofThread : std::max(ofThread, kMomentTokens));
-  std::vector<MaskGradients> sums(parts.size());
+  GroupSums headSums(groupCount, allHeads, parts.size()), neuronSums(groupCount, allNeurons, parts.size());
   const bool sharesOut = moments == nullptr && static_cast<int64_t>(parts.size()) >= backend_->threads();
   forEachPart(parts, sharesOut ? backend_->threads() : 1, [&](int64_t index) {
     const MicroBatch& part = parts[static_cast<size_t>(index)];
@@ -215,15 +248,11 @@ MaskGradients Model::maskGradients(const PackedBatch& batch, const Labels& label
                                           heads.view.columns(headColumn, shape.heads),
                                           neurons.view.columns(neuronColumn, shape.neurons), moments});
     }
-    sums[static_cast<size_t>(index)] = {{}, readAll(*backend_, heads), readAll(*backend_, neurons)};
+    const bool continues = part.firstSequence > 0 && groups[static_cast<size_t>(part.firstSequence) - 1] == firstGroup;
+    headSums.read(*backend_, static_cast<size_t>(index), firstGroup, continues, heads.view);
+    neuronSums.read(*backend_, static_cast<size_t>(index), firstGroup, continues, neurons.view);
   });
-  MaskGradients result{readAll(*backend_, losses), std::vector<float>(static_cast<size_t>(groupCount * allHeads)),
-                       std::vector<float>(static_cast<size_t>(groupCount * allNeurons))};
-  for (size_t index = 0; index < parts.size(); ++index) {
-    const int64_t group = groups[static_cast<size_t>(parts[index].firstSequence)];
-    addTo(result.heads, group * allHeads, sums[index].heads);
-    addTo(result.neurons, group * allNeurons, sums[index].neurons);
-  }
+  MaskGradients result{readAll(*backend_, losses), headSums.finish(), neuronSums.finish()};
   requireFinite(result.losses);
   return result;
 }

@@ -80,8 +80,17 @@ Status allocate(BackendState*, size_t bytes, void** data) {
 
 void release(BackendState*, void* data) { releaseAligned(data); }
 
-Status copy(BackendState*, void* to, const void* from, size_t bytes) {
-  std::memcpy(to, from, bytes);
+Status copyIn(BackendState*, void* device, size_t deviceStride, const void* host, size_t rowBytes, size_t rows) {
+  for (size_t r = 0; r < rows; ++r) {
+    std::memcpy(static_cast<char*>(device) + r * deviceStride, static_cast<const char*>(host) + r * rowBytes, rowBytes);
+  }
+  return {};
+}
+
+Status copyOut(BackendState*, void* host, const void* device, size_t deviceStride, size_t rowBytes, size_t rows) {
+  for (size_t r = 0; r < rows; ++r) {
+    std::memcpy(static_cast<char*>(host) + r * rowBytes, static_cast<const char*>(device) + r * deviceStride, rowBytes);
+  }
   return {};
 }
 
@@ -108,8 +117,8 @@ BackendTable makeTable() {
   table.describe = describe;
   table.allocate = allocate;
   table.release = release;
-  table.copyIn = copy;
-  table.copyOut = copy;
+  table.copyIn = copyIn;
+  table.copyOut = copyOut;
   table.fillZero = fillZero;
   table.packWeight = pack;
   table.releaseWeight = releasePacked;

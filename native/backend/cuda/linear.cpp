@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "backend/cuda/fused_linear.h"
 #include "backend/cuda/kernels/operations.h"
 
 namespace espalier::cuda {
@@ -57,6 +58,7 @@ void linear(const LinearArgs& args, Runtime& runtime, Multiplier& multiplier) {
     }
     return applyEpilogue<T>({}, epilogue, args.y, stream);
   }
+  if (fusedLinear(args, weight, runtime)) return;
   Product product{args.x, Side::plain, weight, Side::transposed, args.y, epilogue.bias};
   if (isPlain(epilogue)) {
     product.residual = epilogue.residual;

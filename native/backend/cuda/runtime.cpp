@@ -3,18 +3,16 @@
 #include <cublas_v2.h>
 #include <cusolverDn.h>
 
-#include <cstring>
 #include <mutex>
 #include <string>
 
 #include "backend/cuda/check.h"
+#include "backend/cuda/staging.h"
 
 namespace espalier::cuda {
 namespace {
 
 constexpr int32_t kOldestArchitecture = 80;
-// Host memory that the device copies from while the host goes on. Longer copies wait.
-constexpr size_t kStagingBytes = size_t{4} << 20;
 
 cudaMemPool_t poolOf(int32_t device) {
   cudaMemPool_t pool = nullptr;
@@ -29,9 +27,7 @@ struct Runtime::State {
   int32_t architecture = 0;
   std::string description;
   cudaStream_t stream = nullptr;
-  char* staging = nullptr;
-  size_t staged = 0;  // bytes of `staging` that copies under way may still read
-  std::mutex stagingMutex;
+  std::unique_ptr<Staging> staging;
   std::mutex handleMutex;
   cublasHandle_t blas = nullptr;
   cusolverDnHandle_t solver = nullptr;
@@ -39,7 +35,7 @@ struct Runtime::State {
   ~State() {
     if (solver != nullptr) cusolverDnDestroy(solver);
     if (blas != nullptr) cublasDestroy(blas);
-    if (staging != nullptr) cudaFreeHost(staging);
+    staging.reset();
     if (stream != nullptr) cudaStreamDestroy(stream);
   }
 };
@@ -66,8 +62,7 @@ Runtime::Runtime(int32_t device) : state_(std::make_unique<State>()) {
     throw Error(ErrorCode::noDevice, state_->description + ", is too old: 8.0 is needed");
   }
   check(cudaStreamCreateWithFlags(&state_->stream, cudaStreamNonBlocking), "making a stream");
-  check(cudaHostAlloc(reinterpret_cast<void**>(&state_->staging), kStagingBytes, cudaHostAllocDefault),
-        "allocating pinned memory");
+  state_->staging = std::make_unique<Staging>(state_->stream);
   uint64_t keepAll = UINT64_MAX;
   check(cudaMemPoolSetAttribute(poolOf(device), cudaMemPoolAttrReleaseThreshold, &keepAll),
         "setting up the memory pool");
@@ -94,26 +89,12 @@ void* Runtime::allocate(size_t bytes) {
 
 void Runtime::release(void* data) noexcept { cudaFreeAsync(data, state_->stream); }
 
-void Runtime::copyIn(void* device, const void* host, size_t bytes) {
-  const std::lock_guard<std::mutex> lock(state_->stagingMutex);
-  if (bytes > kStagingBytes) {
-    check(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, state_->stream), "copying to the device");
-    check(cudaStreamSynchronize(state_->stream), "copying to the device");
-    return;
-  }
-  if (state_->staged + bytes > kStagingBytes) {
-    check(cudaStreamSynchronize(state_->stream), "waiting for copies to the device");
-    state_->staged = 0;
-  }
-  char* place = state_->staging + state_->staged;
-  std::memcpy(place, host, bytes);
-  state_->staged += bytes;
-  check(cudaMemcpyAsync(device, place, bytes, cudaMemcpyHostToDevice, state_->stream), "copying to the device");
+void Runtime::copyRowsIn(void* device, size_t deviceStride, const void* host, size_t rowBytes, size_t rows) {
+  state_->staging->copyIn(device, deviceStride, host, rowBytes, rows);
 }
 
-void Runtime::copyOut(void* host, const void* device, size_t bytes) {
-  check(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, state_->stream), "copying from the device");
-  check(cudaStreamSynchronize(state_->stream), "copying from the device");
+void Runtime::copyRowsOut(void* host, const void* device, size_t deviceStride, size_t rowBytes, size_t rows) {
+  state_->staging->copyOut(host, device, deviceStride, rowBytes, rows);
 }
 
 void Runtime::fillZero(void* device, size_t bytes) {

@@ -29,10 +29,13 @@ class Runtime {
   /// From a pool that keeps what is released. Throws outOfMemory.
   void* allocate(size_t bytes);
   void release(void* data) noexcept;
-  /// `host` may be changed as soon as this returns.
-  void copyIn(void* device, const void* host, size_t bytes);
+  /// `rows` runs of rowBytes each, deviceStride bytes apart on the device, without gaps on the host. `host` may be
+  /// changed as soon as this returns.
+  void copyRowsIn(void* device, size_t deviceStride, const void* host, size_t rowBytes, size_t rows);
   /// Waits until `host` is filled.
-  void copyOut(void* host, const void* device, size_t bytes);
+  void copyRowsOut(void* host, const void* device, size_t deviceStride, size_t rowBytes, size_t rows);
+  void copyIn(void* device, const void* host, size_t bytes) { copyRowsIn(device, bytes, host, bytes, 1); }
+  void copyOut(void* host, const void* device, size_t bytes) { copyRowsOut(host, device, bytes, bytes, 1); }
   void fillZero(void* device, size_t bytes);
 
   /// A cublasHandle_t and a cusolverDnHandle_t of the stream, made on first use. Null in the emulation.

@@ -136,12 +136,13 @@ void release(BackendState* opened, void* data) {
   onDevice(opened, [&](State& state) { state.runtime.release(data); });
 }
 
-Status copyIn(BackendState* opened, void* device, const void* host, size_t bytes) {
-  return onDevice(opened, [&](State& state) { state.runtime.copyIn(device, host, bytes); });
+Status copyIn(BackendState* opened, void* device, size_t deviceStride, const void* host, size_t rowBytes, size_t rows) {
+  return onDevice(opened, [&](State& state) { state.runtime.copyRowsIn(device, deviceStride, host, rowBytes, rows); });
 }
 
-Status copyOut(BackendState* opened, void* host, const void* device, size_t bytes) {
-  return onDevice(opened, [&](State& state) { state.runtime.copyOut(host, device, bytes); });
+Status copyOut(BackendState* opened, void* host, const void* device, size_t deviceStride, size_t rowBytes,
+               size_t rows) {
+  return onDevice(opened, [&](State& state) { state.runtime.copyRowsOut(host, device, deviceStride, rowBytes, rows); });
 }
 
 Status fillZero(BackendState* opened, void* device, size_t bytes) {

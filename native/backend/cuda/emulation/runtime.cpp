@@ -31,9 +31,17 @@ void* Runtime::allocate(size_t bytes) {
 
 void Runtime::release(void* data) noexcept { std::free(data); }
 
-void Runtime::copyIn(void* device, const void* host, size_t bytes) { std::memcpy(device, host, bytes); }
+void Runtime::copyRowsIn(void* device, size_t deviceStride, const void* host, size_t rowBytes, size_t rows) {
+  for (size_t r = 0; r < rows; ++r) {
+    std::memcpy(static_cast<char*>(device) + r * deviceStride, static_cast<const char*>(host) + r * rowBytes, rowBytes);
+  }
+}
 
-void Runtime::copyOut(void* host, const void* device, size_t bytes) { std::memcpy(host, device, bytes); }
+void Runtime::copyRowsOut(void* host, const void* device, size_t deviceStride, size_t rowBytes, size_t rows) {
+  for (size_t r = 0; r < rows; ++r) {
+    std::memcpy(static_cast<char*>(host) + r * rowBytes, static_cast<const char*>(device) + r * deviceStride, rowBytes);
+  }
+}
 
 void Runtime::fillZero(void* device, size_t bytes) { std::memset(device, 0, bytes); }
 
