@@ -55,7 +55,7 @@ export function installCudaToolkit() {
   console.error('Installing the CUDA toolkit ...');
   run('python3', ['-m', 'venv', cudaEnvironment]);
   const parts = 'nvcc,cudart,cublas,cusolver,cusparse,cccl,crt,nvvm';
-  run(join(cudaEnvironment, 'bin/pip'), ['install', '--quiet', `cuda-toolkit[${parts}]==13.0.*`]);
+  run(join(cudaEnvironment, 'bin/pip'), ['install', '--quiet', `cuda-toolkit[${parts}]==13.0.*`, 'nvidia-cuda-nvdisasm==13.2.*']);
   // The packages hold the libraries under their versions only, which linkers do not look for.
   const toolkit = dirname(dirname(findNvcc()));
   for (const file of readdirSync(join(toolkit, 'lib'))) {

@@ -64,6 +64,7 @@ struct EspalierEngine {
 
 struct EspalierModel {
   std::unique_ptr<Model> model;
+  MaskGradients gradients;  // of the last call
 };
 
 /// A BERT encoder under a sequence head. heads, neurons: [layers].
@@ -154,7 +155,7 @@ ESPALIER_EXPORT EspalierModel* espalierModel(EspalierEngine* engine, const Espal
     });
     auto model = std::make_unique<Model>(engine->backend, spec, std::move(loaded),
                                          gradients != 0 ? Mode::gradients : Mode::inference);
-    return std::make_unique<EspalierModel>(EspalierModel{std::move(model)}).release();
+    return std::make_unique<EspalierModel>(EspalierModel{std::move(model), {}}).release();
   });
 }
 
@@ -168,19 +169,21 @@ ESPALIER_EXPORT int32_t espalierForward(const EspalierModel* model, const Espali
   });
 }
 
-/// classes, groups, losses: [sequences]; heads, neurons: [groups, all heads or neurons].
-ESPALIER_EXPORT int32_t espalierMaskGradients(const EspalierModel* model, const EspalierBatch* batch,
-                                              const int32_t* classes, const int32_t* groups, float* losses,
-                                              float* heads, float* neurons) {
+/// classes, groups: [sequences]. losses [sequences], heads and neurons [groups, all heads or neurons] are the model's
+/// until the next call.
+ESPALIER_EXPORT int32_t espalierMaskGradients(EspalierModel* model, const EspalierBatch* batch, const int32_t* classes,
+                                              const int32_t* groups, const float** losses, const float** heads,
+                                              const float** neurons) {
   return guarded(1, [&] {
     Labels labels;
     labels.classes.assign(classes, classes + batch->sequences);
     const std::vector<int32_t> groupOf(groups, groups + batch->sequences);
-    const MaskGradients gradients =
+    MaskGradients& gradients = model->gradients;
+    gradients =
         model->model->maskGradients(toBatch(*batch), labels, groupOf, nullptr, nullptr, espalier::CancelToken());
-    copyTo(gradients.losses, losses);
-    copyTo(gradients.heads, heads);
-    copyTo(gradients.neurons, neurons);
+    *losses = gradients.losses.data();
+    *heads = gradients.heads.data();
+    *neurons = gradients.neurons.data();
     return 0;
   });
 }

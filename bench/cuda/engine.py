@@ -90,7 +90,7 @@ class Library:
             c_void_p,
             POINTER(_Batch),
             *[POINTER(c_int32)] * 2,
-            *[POINTER(c_float)] * 3,
+            *[POINTER(POINTER(c_float))] * 3,
         ]
 
     def error(self) -> EngineError:
@@ -165,17 +165,16 @@ class Model:
     def mask_gradients(
         self, batch: PackedBatch, classes: np.ndarray, groups: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Losses [sequences], gradients [groups, all heads] and [groups, all neurons]."""
-        rows = int(groups[-1]) + 1
-        losses = np.empty(batch.sequences, np.float32)
-        heads = np.empty((rows, sum(self.shape.heads)), np.float32)
-        neurons = np.empty((rows, sum(self.shape.neurons)), np.float32)
-        outputs = [_floats(values) for values in (losses, heads, neurons)]
+        """Losses [sequences], gradients [groups, all heads] and [groups, all neurons], valid until the next call."""
+        results = [POINTER(c_float)() for _ in range(3)]
         self.library.check(
             self.library.calls.espalierMaskGradients(
-                self.model, batch.native(), _integers(classes), _integers(groups), *outputs
+                self.model, batch.native(), _integers(classes), _integers(groups), *map(ctypes.byref, results)
             )
         )
+        rows = int(groups[-1]) + 1
+        shapes = [(batch.sequences,), (rows, sum(self.shape.heads)), (rows, sum(self.shape.neurons))]
+        losses, heads, neurons = (np.ctypeslib.as_array(*result) for result in zip(results, shapes, strict=True))
         return losses, heads, neurons
 
 

@@ -69,10 +69,13 @@ class Backend : public std::enable_shared_from_this<Backend> {
   const char* name() const { return table_->name; }
   const char* describe() const { return table_->describe(state_); }
   DType dtype() const { return options_.dtype; }
-  /// Host threads that share an operation: 1 where the backend has none of its own.
-  int threads() const { return table_->threaded ? options_.threads : 1; }
+  /// Whether an operation is done when it returns.
+  bool onHost() const { return table_->onHost; }
+  /// Host threads that share an operation.
+  int threads() const { return onHost() ? options_.threads : 1; }
   int64_t stride(int64_t cols) const { return table_->rowStride(cols); }
   int32_t microBatchTokens() const { return table_->microBatchTokens; }
+  int32_t backwardTokens() const { return table_->backwardTokens; }
 
   /// A zero-filled [rows, cols] tensor whose stride is padded to the backend's alignment (0 columns are allowed).
   Tensor tensor(int64_t rows, int64_t cols, DType dtype);

@@ -42,10 +42,12 @@ struct BackendTable {
   const char* name;  // "reference", "cpu", "cuda"
   /// Distance between the rows of a matrix of `cols` columns, in elements; never 0.
   int64_t (*rowStride)(int64_t cols);
-  /// Tokens that keep one thread of it busy and stay within its fast memory: what models split their batches by.
-  int32_t microBatchTokens;
-  /// Whether BackendOptions::threads means anything to it.
-  bool threaded;
+  /// Tokens that keep one thread of it busy and stay within its fast memory: what models split their batches by. Fewer
+  /// go through a backward pass at once where the activations of all layers must fit in its memory.
+  int32_t microBatchTokens, backwardTokens;
+  /// Whether it computes on the host: operations are done when they return, by as many threads as it was opened with.
+  /// Elsewhere they are only queued, and whoever reads a result waits.
+  bool onHost;
 
   /// Fails where it cannot run, with a message that names the missing piece.
   Status (*open)(const BackendOptions* options, BackendState** state);

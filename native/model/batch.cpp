@@ -1,7 +1,6 @@
 #include "model/batch.h"
 
 #include <algorithm>
-#include <numeric>
 #include <string>
 
 namespace espalier {
@@ -16,18 +15,16 @@ void checkRange(const std::vector<int32_t>& values, int32_t limit, const char* w
   }
 }
 
-/// The position of every token, counted in each sequence from `padding` + 1.
-std::vector<int32_t> countPositions(const std::vector<int32_t>& ids, const std::vector<int32_t>& offsets,
-                                    int32_t padding) {
-  std::vector<int32_t> positions;
-  positions.reserve(ids.size());
-  for (size_t s = 0; s + 1 < offsets.size(); ++s) {
+/// Appends the position of every token of a part, counted in each sequence from `padding` + 1.
+void appendPositions(const PackedBatch& batch, const MicroBatch& part, int32_t padding,
+                     std::vector<int32_t>& positions) {
+  for (int32_t s = part.firstSequence; s < part.firstSequence + part.sequences; ++s) {
     int32_t last = padding;
-    for (int32_t token = offsets[s]; token < offsets[s + 1]; ++token) {
-      positions.push_back(ids[static_cast<size_t>(token)] == padding ? padding : ++last);
+    for (int32_t token = batch.offsets[static_cast<size_t>(s)]; token < batch.offsets[static_cast<size_t>(s) + 1];
+         ++token) {
+      positions.push_back(batch.ids[static_cast<size_t>(token)] == padding ? padding : ++last);
     }
   }
-  return positions;
 }
 
 }  // namespace
@@ -68,20 +65,23 @@ std::vector<MicroBatch> splitBatch(const PackedBatch& batch, int32_t tokens) {
 
 DeviceBatch::DeviceBatch(Backend& backend, const ModelSpec& spec, const PackedBatch& batch, const MicroBatch& part)
     : part_(part) {
-  const auto slice = [&](const std::vector<int32_t>& values) {
-    const auto begin = values.begin() + part.firstToken;
-    return std::vector<int32_t>(begin, begin + part.tokens);
+  std::vector<int32_t> arrays;
+  arrays.reserve(3 * tokenCount() + 2 * static_cast<size_t>(part.sequences + 1));
+  const auto append = [&](const std::vector<int32_t>& values, int32_t first, int32_t count) {
+    arrays.insert(arrays.end(), values.begin() + first, values.begin() + first + count);
   };
-  const std::vector<int32_t> ids = slice(batch.ids);
-  ids_ = backend.indices(ids);
-  tokenTypes_ = backend.indices(spec.tokenTypes > 1 ? slice(batch.tokenTypes) : std::vector<int32_t>(ids.size(), 0));
-  std::vector<int32_t> offsets(batch.offsets.begin() + part.firstSequence,
-                               batch.offsets.begin() + part.firstSequence + part.sequences + 1);
-  for (int32_t& offset : offsets) offset -= part.firstToken;
-  positions_ = backend.indices(countPositions(ids, offsets, spec.positionPadding));
-  offsets_ = backend.indices(offsets);
-  std::iota(offsets.begin(), offsets.end(), 0);
-  singleOffsets_ = backend.indices(offsets);
+  append(batch.ids, part.firstToken, part.tokens);
+  if (spec.tokenTypes > 1) {
+    append(batch.tokenTypes, part.firstToken, part.tokens);
+  } else {
+    arrays.resize(2 * tokenCount(), 0);
+  }
+  appendPositions(batch, part, spec.positionPadding, arrays);
+  for (int32_t s = 0; s <= part.sequences; ++s) {
+    arrays.push_back(batch.offsets[static_cast<size_t>(part.firstSequence + s)] - part.firstToken);
+  }
+  for (int32_t s = 0; s <= part.sequences; ++s) arrays.push_back(s);
+  arrays_ = backend.indices(arrays);
 }
 
 }  // namespace espalier

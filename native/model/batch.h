@@ -36,22 +36,22 @@ class DeviceBatch {
   int32_t sequences() const { return part_.sequences; }
   int32_t tokens() const { return part_.tokens; }
   int32_t longest() const { return part_.longest; }
-  const int32_t* ids() const { return array(ids_); }
-  const int32_t* tokenTypes() const { return array(tokenTypes_); }
-  const int32_t* positions() const { return array(positions_); }
+  const int32_t* ids() const { return at(0); }
+  const int32_t* tokenTypes() const { return at(tokenCount()); }
+  const int32_t* positions() const { return at(2 * tokenCount()); }
   /// Rows of each sequence when every token has one.
-  const int32_t* offsets() const { return array(offsets_); }
+  const int32_t* offsets() const { return at(3 * tokenCount()); }
   /// Rows of each sequence when only its first token is left: 0, 1, 2 ...
-  const int32_t* singleOffsets() const { return array(singleOffsets_); }
+  const int32_t* singleOffsets() const { return offsets() + part_.sequences + 1; }
   /// The row of each sequence's first token.
   const int32_t* firstTokens() const { return offsets(); }
 
  private:
-  using Array = std::shared_ptr<Buffer>;
-  static const int32_t* array(const Array& buffer) { return static_cast<const int32_t*>(buffer->data()); }
+  size_t tokenCount() const { return static_cast<size_t>(part_.tokens); }
+  const int32_t* at(size_t index) const { return static_cast<const int32_t*>(arrays_->data()) + index; }
 
   MicroBatch part_;
-  Array ids_, tokenTypes_, positions_, offsets_, singleOffsets_;
+  std::shared_ptr<Buffer> arrays_;  // all of them, one after another: one copy to the device
 };
 
 }  // namespace espalier

@@ -66,10 +66,18 @@ Matrix Layer::attentionContext(const Queries& queries, const Matrix& hidden) con
   const int64_t asking = queries.input.rows;
   const Matrix context = scratch(asking, width);
   if (width == 0) return context;
-  const Matrix query = scratch(asking, width);
-  const Matrix keyValue = scratch(batch_.tokens(), 2 * width);
-  backend_.linear(queries.input, *packed_.query.forward, withBias(packed_.query), query);
-  backend_.linear(hidden, *packed_.keyValue.forward, withBias(packed_.keyValue), keyValue);
+  Matrix query, keyValue;
+  if (packed_.queryAlone()) {
+    query = scratch(asking, width);
+    keyValue = scratch(batch_.tokens(), 2 * width);
+    backend_.linear(queries.input, *packed_.query.forward, withBias(packed_.query), query);
+    backend_.linear(hidden, *packed_.keyValue.forward, withBias(packed_.keyValue), keyValue);
+  } else {
+    const Matrix all = scratch(batch_.tokens(), 3 * width);
+    backend_.linear(hidden, *packed_.queryKeyValue.forward, withBias(packed_.queryKeyValue), all);
+    query = all.columns(0, width);
+    keyValue = all.columns(width, 2 * width);
+  }
   AttentionArgs args = attentionArgs(query, keyValue, queries.offsets);
   args.context = context;
   if (trace_ != nullptr) args.logSumExp = scratch(asking, shape_.heads);
@@ -181,9 +189,8 @@ void Layer::ffnBackward(const Matrix& gradient, const LayerGradients& gradients)
 
 void Layer::attentionBackward(const Matrix& gradient, const Matrix& input, const LayerGradients& gradients) const {
   const bool bottom = index_ == 0;
-  const bool scatter = firstTokensOnly() && !bottom;
   if (shape_.heads == 0) {
-    if (scatter) {
+    if (firstTokensOnly() && !bottom) {
       backend_.fillZero(input);
       backend_.scatterAddRows({gradient, batch_.firstTokens(), input});
     }
@@ -202,6 +209,15 @@ void Layer::attentionBackward(const Matrix& gradient, const Matrix& input, const
     backend_.attentionBackward(args);
     return;
   }
+  if (!packed_.queryAlone()) {
+    const Matrix all = scratch(batch_.tokens(), 3 * width);
+    args.dq = all.columns(0, width);
+    args.dk = all.columns(width, width);
+    args.dv = all.columns(2 * width, width);
+    backend_.attentionBackward(args);
+    backend_.linear(all, *packed_.queryKeyValue.backward, withResidual(gradient), input);
+    return;
+  }
   const Matrix keyValue = scratch(batch_.tokens(), 2 * width);
   args.dq = scratch(gradient.rows, width);
   args.dk = keyValue.columns(0, width);
@@ -209,8 +225,8 @@ void Layer::attentionBackward(const Matrix& gradient, const Matrix& input, const
   backend_.attentionBackward(args);
   // The residual path and the query's gradient belong to the rows that asked, the keys' and values' to every token.
   backend_.linear(args.dq, *packed_.query.backward, withResidual(gradient), gradient);
-  backend_.linear(keyValue, *packed_.keyValue.backward, scatter ? Epilogue{} : withResidual(gradient), input);
-  if (scatter) backend_.scatterAddRows({gradient, batch_.firstTokens(), input});
+  backend_.linear(keyValue, *packed_.keyValue.backward, {}, input);
+  backend_.scatterAddRows({gradient, batch_.firstTokens(), input});
 }
 
 }  // namespace espalier

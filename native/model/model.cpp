@@ -84,37 +84,51 @@ std::vector<int32_t> slice(const std::vector<int32_t>& values, const MicroBatch&
 /// Sums of every group, [groups, units], out of parts of a batch. The parts come in any order, even at once.
 class GroupSums {
  public:
-  GroupSums(int64_t groups, int64_t units, size_t parts)
-      : units_(units), sums_(static_cast<size_t>(groups * units)), continued_(parts) {}
+  GroupSums(Backend& backend, int64_t groups, int64_t units, size_t parts)
+      : backend_(backend), groups_(groups), units_(units), parts_(parts) {
+    if (backend.onHost()) makeRoom();
+  }
 
-  /// A part's rows are those of groups from `firstGroup` on. With `continues` the first one only adds to what an
-  /// earlier part has of its group.
-  void read(Backend& backend, size_t part, int64_t firstGroup, bool continues, const Matrix& rows) {
-    const int64_t own = continues ? 1 : 0;
-    if (continues) {
-      continued_[part] = {firstGroup, std::vector<float>(static_cast<size_t>(units_))};
-      backend.read(rows.rowRange(0, 1), continued_[part].values.data());
-    }
-    backend.read(rows.rowRange(own, rows.rows - own), sums_.data() + (firstGroup + own) * units_);
+  /// Takes long enough for a device to be kept busy meanwhile; needed before finish().
+  void makeRoom() { sums_.resize(static_cast<size_t>(groups_ * units_)); }
+
+  /// rows: sums of the groups from `firstGroup` on, [groups of the part, units]. With `continues` the first of them
+  /// only adds to what an earlier part has of its group. Waiting for a device can wait until everything is queued.
+  void add(size_t part, int64_t firstGroup, bool continues, Tensor rows) {
+    parts_[part] = {firstGroup, continues, std::move(rows), {}};
+    if (backend_.onHost()) read(parts_[part]);
   }
 
   std::vector<float> finish() {
-    for (const Continued& row : continued_) {
-      for (size_t i = 0; i < row.values.size(); ++i)
-        sums_[static_cast<size_t>(row.group * units_) + i] += row.values[i];
+    for (Part& part : parts_) {
+      if (part.rows.buffer) read(part);
+      float* group = sums_.data() + part.firstGroup * units_;
+      for (size_t i = 0; i < part.continued.size(); ++i) group[i] += part.continued[i];
     }
     return std::move(sums_);
   }
 
  private:
-  struct Continued {
-    int64_t group = 0;
-    std::vector<float> values;
+  struct Part {
+    int64_t firstGroup = 0;
+    bool continues = false;
+    Tensor rows;                   // until they are read
+    std::vector<float> continued;  // the first of them, where another part has that group's place
   };
 
-  int64_t units_;
+  void read(Part& part) {
+    const Matrix& rows = part.rows.view;
+    const int64_t shared = part.continues ? 1 : 0;
+    part.continued.resize(static_cast<size_t>(shared * units_));
+    backend_.read(rows.rowRange(0, shared), part.continued.data());
+    backend_.read(rows.rowRange(shared, rows.rows - shared), sums_.data() + (part.firstGroup + shared) * units_);
+    part.rows = {};
+  }
+
+  Backend& backend_;
+  int64_t groups_, units_;
   std::vector<float> sums_;
-  std::vector<Continued> continued_;
+  std::vector<Part> parts_;
 };
 
 std::vector<float> readAll(Backend& backend, const Tensor& tensor) { return readTensor(backend, tensor).values; }
@@ -128,7 +142,9 @@ Model::Model(std::shared_ptr<Backend> backend, ModelSpec spec, Weights weights, 
     throw Error(ErrorCode::unsupported,
                 "in 16 bits a model can be run, but gradients need fp32 (or its products in less)");
   }
-  for (const LayerWeights& layer : weights_.layers) layers_.push_back(packLayer(*backend_, layer, mode));
+  for (size_t l = 0; l < weights_.layers.size(); ++l) {
+    layers_.push_back(packLayer(*backend_, weights_.layers[l], spec_.firstTokensOnly(l), mode));
+  }
   head_ = packHead(*backend_, weights_, spec_.head, mode);
 }
 
@@ -201,10 +217,11 @@ MaskGradients Model::maskGradients(const PackedBatch& batch, const Labels& label
   const Tensor losses = backend_->tensor(batch.sequences(), 1);
   // The same parts at any number of threads, since a group's sum is that of its parts' sums. Moments grow in the order
   // of the parts: all threads share these.
-  const int32_t ofThread = backend_->microBatchTokens();
+  const int32_t ofThread = backend_->backwardTokens();
   const std::vector<MicroBatch> parts =
       splitBatch(batch, moments == nullptr ? ofThread : std::max(ofThread, kMomentTokens));
-  GroupSums headSums(groupCount, allHeads, parts.size()), neuronSums(groupCount, allNeurons, parts.size());
+  GroupSums headSums(*backend_, groupCount, allHeads, parts.size());
+  GroupSums neuronSums(*backend_, groupCount, allNeurons, parts.size());
   const bool sharesOut = moments == nullptr && static_cast<int64_t>(parts.size()) >= backend_->threads();
   forEachPart(parts, sharesOut ? backend_->threads() : 1, [&](int64_t index) {
     const MicroBatch& part = parts[static_cast<size_t>(index)];
@@ -249,10 +266,13 @@ MaskGradients Model::maskGradients(const PackedBatch& batch, const Labels& label
                                           neurons.view.columns(neuronColumn, shape.neurons), moments});
     }
     const bool continues = part.firstSequence > 0 && groups[static_cast<size_t>(part.firstSequence) - 1] == firstGroup;
-    headSums.read(*backend_, static_cast<size_t>(index), firstGroup, continues, heads.view);
-    neuronSums.read(*backend_, static_cast<size_t>(index), firstGroup, continues, neurons.view);
+    headSums.add(static_cast<size_t>(index), firstGroup, continues, heads);
+    neuronSums.add(static_cast<size_t>(index), firstGroup, continues, neurons);
   });
-  MaskGradients result{readAll(*backend_, losses), headSums.finish(), neuronSums.finish()};
+  headSums.makeRoom();
+  neuronSums.makeRoom();
+  MaskGradients result{{}, headSums.finish(), neuronSums.finish()};
+  result.losses = readAll(*backend_, losses);
   requireFinite(result.losses);
   return result;
 }
@@ -301,7 +321,9 @@ void Model::replace(const std::map<std::string, std::vector<float>>& weights) {
   };
   std::vector<PackedLayer> layers = layers_;
   for (size_t l = 0; l < layers.size(); ++l) {
-    if (changed("layers." + std::to_string(l) + ".")) layers[l] = packLayer(*backend_, replaced.layers[l], mode_);
+    if (changed("layers." + std::to_string(l) + ".")) {
+      layers[l] = packLayer(*backend_, replaced.layers[l], spec_.firstTokensOnly(l), mode_);
+    }
   }
   if (changed("pooler.") || changed("classifier.")) head_ = packHead(*backend_, replaced, spec_.head, mode_);
   layers_ = std::move(layers);

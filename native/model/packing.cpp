@@ -9,7 +9,7 @@ Linear stack(Backend& backend, const Linear& a, const Linear& b) {
     HostTensor joined = readTensor(backend, first);
     const HostTensor tail = readTensor(backend, second);
     joined.values.insert(joined.values.end(), tail.values.begin(), tail.values.end());
-    (vector ? joined.cols : joined.rows) *= 2;
+    (vector ? joined.cols : joined.rows) += vector ? tail.cols : tail.rows;
     return backend.tensorFrom(joined.rows, joined.cols, joined.values.data());
   };
   return {join(a.weight, b.weight, false), join(a.bias, b.bias, true)};
@@ -25,10 +25,19 @@ PackedLinear packLinear(Backend& backend, const Linear& linear, Mode mode) {
   return packed;
 }
 
-PackedLayer packLayer(Backend& backend, const LayerWeights& layer, Mode mode) {
-  return {packLinear(backend, layer.query, mode), packLinear(backend, stack(backend, layer.key, layer.value), mode),
-          packLinear(backend, layer.attentionOutput, mode), packLinear(backend, layer.ffnIn, mode),
-          packLinear(backend, layer.ffnOut, mode)};
+PackedLayer packLayer(Backend& backend, const LayerWeights& layer, bool queryAlone, Mode mode) {
+  PackedLayer packed;
+  const Linear keyValue = stack(backend, layer.key, layer.value);
+  if (queryAlone) {
+    packed.query = packLinear(backend, layer.query, mode);
+    packed.keyValue = packLinear(backend, keyValue, mode);
+  } else {
+    packed.queryKeyValue = packLinear(backend, stack(backend, layer.query, keyValue), mode);
+  }
+  packed.attentionOutput = packLinear(backend, layer.attentionOutput, mode);
+  packed.ffnIn = packLinear(backend, layer.ffnIn, mode);
+  packed.ffnOut = packLinear(backend, layer.ffnOut, mode);
+  return packed;
 }
 
 PackedHead packHead(Backend& backend, const Weights& weights, HeadKind head, Mode mode) {
@@ -45,7 +54,7 @@ size_t packedBytes(const PackedLinear& linear) {
 size_t packedBytes(const PackedLayer& layer) {
   size_t bytes = 0;
   for (const PackedLinear* linear :
-       {&layer.query, &layer.keyValue, &layer.attentionOutput, &layer.ffnIn, &layer.ffnOut}) {
+       {&layer.queryKeyValue, &layer.query, &layer.keyValue, &layer.attentionOutput, &layer.ffnIn, &layer.ffnOut}) {
     bytes += packedBytes(*linear);
   }
   return bytes;

@@ -16,10 +16,14 @@ struct PackedLinear {
   Tensor bias;
 };
 
-/// Key and value share their input and are one product. The query stands alone: in a classifier's last layer only first
-/// tokens ask.
+/// Query, key and value share their input and are one product, but where only first tokens ask: in a classifier's last
+/// layer the query stands alone.
 struct PackedLayer {
-  PackedLinear query, keyValue, attentionOutput, ffnIn, ffnOut;
+  PackedLinear queryKeyValue;    // or else
+  PackedLinear query, keyValue;  // these two
+  PackedLinear attentionOutput, ffnIn, ffnOut;
+
+  bool queryAlone() const { return query.forward != nullptr; }
 };
 
 /// pooler: of a sequence head only.
@@ -28,7 +32,7 @@ struct PackedHead {
 };
 
 PackedLinear packLinear(Backend& backend, const Linear& linear, Mode mode);
-PackedLayer packLayer(Backend& backend, const LayerWeights& layer, Mode mode);
+PackedLayer packLayer(Backend& backend, const LayerWeights& layer, bool queryAlone, Mode mode);
 
 PackedHead packHead(Backend& backend, const Weights& weights, HeadKind head, Mode mode);
 

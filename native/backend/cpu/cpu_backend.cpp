@@ -110,8 +110,8 @@ BackendTable makeTable() {
   table.abi = kBackendAbi;
   table.name = "cpu";
   table.rowStride = rowStride;
-  table.microBatchTokens = kMicroBatchTokens;
-  table.threaded = true;
+  table.microBatchTokens = table.backwardTokens = kMicroBatchTokens;
+  table.onHost = true;
   table.open = open;
   table.close = close;
   table.describe = describe;

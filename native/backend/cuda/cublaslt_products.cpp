@@ -32,8 +32,8 @@ cudaDataType typeOf(DType dtype) {
   throw Error(ErrorCode::internal, "products of whole numbers are not computed");
 }
 
-cublasComputeType_t computeType(DType dtype, Products products) {
-  if (dtype != DType::f32 || products == Products::full) return CUBLAS_COMPUTE_32F;
+cublasComputeType_t computeType(const Product& product, Products products) {
+  if (product.a.dtype != DType::f32 || product.exact || products == Products::full) return CUBLAS_COMPUTE_32F;
   return products == Products::tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F_FAST_16BF;
 }
 
@@ -44,7 +44,10 @@ uint32_t alignmentOf(const void* data) {
 }
 
 /// Batches differ in their number of rows by little; the choice of an algorithm may be the same within an eighth.
-int64_t bucketOf(int64_t rows) {
+int64_t bucketOf(const Product& product) {
+  // The rows of a transposed factor lie beside each other: there they are bounded by its stride.
+  const int64_t rows = product.y.rows;
+  if (product.aSide == Side::transposed) return rows;
   int64_t step = 1;
   while (step * 16 <= rows) step *= 2;
   return (rows + step - 1) / step * step;
@@ -55,13 +58,13 @@ class Description {
  public:
   Description(const Product& product, int64_t rows, Products products) {
     const cudaDataType outputs = typeOf(product.y.dtype);
-    check(cublasLtMatmulDescCreate(&operation_, computeType(product.a.dtype, products), CUDA_R_32F), kDoing);
+    check(cublasLtMatmulDescCreate(&operation_, computeType(product, products), CUDA_R_32F), kDoing);
     set(CUBLASLT_MATMUL_DESC_TRANSA, operationOf(product.bSide));
     set(CUBLASLT_MATMUL_DESC_TRANSB, operationOf(product.aSide));
     if (product.bias != nullptr) {
       set(CUBLASLT_MATMUL_DESC_EPILOGUE, product.geluTanh ? CUBLASLT_EPILOGUE_GELU_BIAS : CUBLASLT_EPILOGUE_BIAS);
-      set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, product.bias);
       set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, outputs);
+      setBias(product.bias);
     } else if (product.geluTanh) {
       set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_GELU);
     }
@@ -79,6 +82,11 @@ class Description {
   }
   Description(const Description&) = delete;
   Description& operator=(const Description&) = delete;
+
+  /// The one thing of a described product that may change.
+  void setBias(const void* bias) {
+    if (bias != nullptr) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
+  }
 
   cublasLtMatmulDesc_t operation() const { return operation_; }
   cublasLtMatrixLayout_t a() const { return a_; }
@@ -105,19 +113,19 @@ class Description {
   cublasLtMatrixLayout_t a_ = nullptr, b_ = nullptr, c_ = nullptr, y_ = nullptr;
 };
 
-/// Everything that decides which algorithm is best, but rows only roughly.
+/// Everything about a product but its addresses.
 using Key = std::tuple<int64_t, int64_t, int64_t, Side, Side, DType, DType, int64_t, int64_t, int64_t, int64_t,
                        uint32_t, int32_t>;
 
-Key keyOf(const Product& product) {
+Key keyOf(const Product& product, int64_t rows) {
   const bool flipped = product.aSide == Side::transposed;
   const int64_t inner = flipped ? product.a.rows : product.a.cols;
   const int64_t residualStride = product.residual ? product.residual.stride : 0;
   const uint32_t alignments = std::min({alignmentOf(product.a.data), alignmentOf(product.b.data),
                                         alignmentOf(product.y.data), alignmentOf(product.residual.data)});
-  const int32_t epilogue =
-      (product.bias ? 1 : 0) + (product.geluTanh ? 2 : 0) + (product.bias && alignmentOf(product.bias) < 16 ? 4 : 0);
-  return {bucketOf(product.y.rows),
+  const int32_t epilogue = (product.bias ? 1 : 0) + (product.geluTanh ? 2 : 0) +
+                           (product.bias && alignmentOf(product.bias) < 16 ? 4 : 0) + (product.exact ? 8 : 0);
+  return {rows,
           product.y.cols,
           inner,
           product.aSide,
@@ -132,6 +140,17 @@ Key keyOf(const Product& product) {
           epilogue};
 }
 
+/// A product as cuBLASLt knows it, and how to compute it.
+struct Plan {
+  Plan(const Product& product, int64_t rows, Products products) : description(product, rows, products) {}
+
+  Description description;
+  cublasLtMatmulAlgo_t algorithm{};
+};
+
+// Lengths of batches differ without end; a plan is made anew in about 20 microseconds.
+constexpr size_t kMostPlans = 4096;
+
 }  // namespace
 
 struct Multiplier::State {
@@ -140,7 +159,8 @@ struct Multiplier::State {
   cublasLtHandle_t handle = nullptr;
   void* workspace = nullptr;
   std::mutex mutex;
-  std::map<Key, cublasLtMatmulAlgo_t> algorithms;
+  std::map<Key, std::unique_ptr<Plan>> plans;
+  std::map<Key, cublasLtMatmulAlgo_t> algorithms;  // by buckets of rows
 
   State(Runtime& runtime, Products products) : runtime(runtime), products(products) {
     check(cublasLtCreate(&handle), "opening cuBLAS");
@@ -176,22 +196,43 @@ struct Multiplier::State {
     return best.algo;
   }
 
-  cublasLtMatmulAlgo_t algorithm(const Product& product) {
-    const Key key = keyOf(product);
-    const std::lock_guard<std::mutex> lock(mutex);
+  /// That of the bucket where it suits this very number of rows.
+  cublasLtMatmulAlgo_t algorithmFor(const Product& product, const Description& description) {
+    const int64_t rows = bucketOf(product);
+    const Key key = keyOf(product, rows);
     auto known = algorithms.find(key);
     if (known == algorithms.end()) {
-      known = algorithms.emplace(key, search(product, Description(product, std::get<0>(key), products))).first;
+      known = algorithms.emplace(key, search(product, Description(product, rows, products))).first;
     }
-    return known->second;
+    cublasLtMatmulHeuristicResult_t checked{};
+    const cublasStatus_t status =
+        cublasLtMatmulAlgoCheck(handle, description.operation(), description.a(), description.b(), description.c(),
+                                description.y(), &known->second, &checked);
+    const bool suits = status == CUBLAS_STATUS_SUCCESS && checked.workspaceSize <= kWorkspaceBytes;
+    return suits ? known->second : search(product, description);
   }
 
-  cublasStatus_t run(const Product& product, const Description& description, const cublasLtMatmulAlgo_t& algo) {
+  Plan& planFor(const Product& product) {
+    const Key key = keyOf(product, product.y.rows);
+    const auto known = plans.find(key);
+    if (known != plans.end()) return *known->second;
+    if (plans.size() >= kMostPlans) plans.clear();
+    auto plan = std::make_unique<Plan>(product, product.y.rows, products);
+    plan->algorithm = algorithmFor(product, plan->description);
+    return *plans.emplace(key, std::move(plan)).first->second;
+  }
+
+  void multiply(const Product& product) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    Plan& plan = planFor(product);
+    Description& description = plan.description;
+    description.setBias(product.bias);
     const float one = 1, beta = product.residual ? 1 : 0;
     const void* c = product.residual ? product.residual.data : product.y.data;
-    return cublasLtMatmul(handle, description.operation(), &one, product.b.data, description.a(), product.a.data,
-                          description.b(), &beta, c, description.c(), product.y.data, description.y(), &algo, workspace,
-                          kWorkspaceBytes, runtime.stream());
+    check(cublasLtMatmul(handle, description.operation(), &one, product.b.data, description.a(), product.a.data,
+                         description.b(), &beta, c, description.c(), product.y.data, description.y(), &plan.algorithm,
+                         workspace, kWorkspaceBytes, runtime.stream()),
+          "multiplying");
   }
 };
 
@@ -199,11 +240,6 @@ Multiplier::Multiplier(Runtime& runtime, Products products) : state_(std::make_u
 
 Multiplier::~Multiplier() = default;
 
-void Multiplier::multiply(const Product& product) {
-  const Description description(product, product.y.rows, state_->products);
-  if (state_->run(product, description, state_->algorithm(product)) == CUBLAS_STATUS_SUCCESS) return;
-  // What suits the bucket may not suit this very number of rows.
-  check(state_->run(product, description, state_->search(product, description)), "multiplying");
-}
+void Multiplier::multiply(const Product& product) { state_->multiply(product); }
 
 }  // namespace espalier::cuda

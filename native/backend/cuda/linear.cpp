@@ -17,10 +17,11 @@ bool isPlain(const Epilogue& epilogue) {
   return epilogue.activation == Activation::none && epilogue.columnMask == nullptr && !epilogue.preActivation;
 }
 
-/// Whether the library's own activation, the tanh form, is the one that is asked for, with nothing after it.
-bool isLibraryGelu(const Epilogue& epilogue) {
-  return epilogue.activation == Activation::geluTanh && epilogue.columnMask == nullptr && !epilogue.preActivation &&
-         !epilogue.residual;
+/// Whether the library's own activation, the tanh form to about 16 bits, is the one that is asked for, with nothing
+/// after it.
+bool isLibraryGelu(const Epilogue& epilogue, DType dtype) {
+  return dtype != DType::f32 && epilogue.activation == Activation::geluTanh && epilogue.columnMask == nullptr &&
+         !epilogue.preActivation && !epilogue.residual;
 }
 
 }  // namespace
@@ -64,7 +65,7 @@ void linear(const LinearArgs& args, Runtime& runtime, Multiplier& multiplier) {
     product.residual = epilogue.residual;
     return multiplier.multiply(product);
   }
-  if (isLibraryGelu(epilogue)) {
+  if (isLibraryGelu(epilogue, args.y.dtype)) {
     product.geluTanh = true;
     return multiplier.multiply(product);
   }
@@ -86,6 +87,8 @@ void transposedProduct(const TransposedProductArgs& args, Runtime& runtime, Mult
   const auto multiply = [&](int64_t first, int64_t rows, const Matrix& y, const Matrix& residual) {
     Product product{args.a.rowRange(first, rows), Side::transposed, args.b.rowRange(first, rows), Side::plain, y};
     product.residual = residual;
+    // Least squares of rounded sums may not even be positive definite.
+    product.exact = true;
     multiplier.multiply(product);
   };
   if (args.c.rows == 0 || args.c.cols == 0) return;

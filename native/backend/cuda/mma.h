@@ -12,8 +12,8 @@
 
 namespace espalier::cuda {
 
-__device__ inline int laneIndex() { return static_cast<int>(threadIdx.x) % kWarp; }
-__device__ inline int warpIndex() { return static_cast<int>(threadIdx.x) / kWarp; }
+__device__ inline int laneIndex() { return static_cast<int>(threadIdx.x % kWarp); }
+__device__ inline int warpIndex() { return static_cast<int>(threadIdx.x / kWarp); }
 
 #if defined(__CUDACC__)
 

@@ -21,6 +21,7 @@ struct Product {
   const void* bias = nullptr;  // [cols], of y's type
   bool geluTanh = false;       // after the bias; not together with a residual
   Matrix residual = {};        // [rows, cols], of y's type; may be y
+  bool exact = false;          // factors of f32 are not rounded, whatever Products the backend was opened with
 };
 
 /// Matrix products by the vendor's library (in the emulation: plain loops). One for each backend.

@@ -13,9 +13,10 @@
 namespace espalier::cuda {
 namespace {
 
-// Enough for every multiprocessor to have work, few enough for a backward pass to keep its activations: about 6 GB for
-// BERT-base.
-constexpr int32_t kMicroBatchTokens = 16384;
+// For BERT-base in 16 bits the activations of one layer then take 0.7 GB, and in f32 those that a backward pass keeps
+// of all layers 6 GB.
+constexpr int32_t kMicroBatchTokens = 65536;
+constexpr int32_t kBackwardTokens = 16384;
 
 /// What a BackendState of this backend really is.
 struct State {
@@ -181,7 +182,8 @@ BackendTable makeTable() {
   table.name = "cuda";
   table.rowStride = rowStride;
   table.microBatchTokens = kMicroBatchTokens;
-  table.threaded = false;
+  table.backwardTokens = kBackwardTokens;
+  table.onHost = false;
   table.open = open;
   table.close = close;
   table.describe = describe;

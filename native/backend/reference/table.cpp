@@ -97,8 +97,8 @@ BackendTable makeTable() {
   table.abi = kBackendAbi;
   table.name = "reference";
   table.rowStride = [](int64_t cols) { return std::max<int64_t>(1, cols); };
-  table.microBatchTokens = 256;
-  table.threaded = true;
+  table.microBatchTokens = table.backwardTokens = 256;
+  table.onHost = true;
   table.open = open;
   table.close = close;
   table.describe = describe;

@@ -2,11 +2,15 @@
 
 #include "backend/cuda/products.h"
 
+#include <numeric>
+#include <vector>
+
 #include "backend/cuda/kernels/activations.h"
 
 namespace espalier::cuda {
 namespace {
 
+/// Element (row, column) of a matrix as stored.
 float valueAt(const Matrix& matrix, int64_t row, int64_t column) {
   float value;
   const auto* place = static_cast<const char*>(matrix.data) +
@@ -15,8 +19,15 @@ float valueAt(const Matrix& matrix, int64_t row, int64_t column) {
   return value;
 }
 
-float factor(const Matrix& matrix, Side side, int64_t row, int64_t column) {
-  return side == Side::plain ? valueAt(matrix, row, column) : valueAt(matrix, column, row);
+/// What the sums run over lies in each row of a [rows, inner] copy.
+std::vector<float> rowsOf(const Matrix& matrix, bool flipped) {
+  const int64_t rows = flipped ? matrix.cols : matrix.rows, inner = flipped ? matrix.rows : matrix.cols;
+  std::vector<float> values;
+  values.reserve(static_cast<size_t>(rows * inner));
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t i = 0; i < inner; ++i) values.push_back(flipped ? valueAt(matrix, i, r) : valueAt(matrix, r, i));
+  }
+  return values;
 }
 
 }  // namespace
@@ -30,18 +41,17 @@ Multiplier::~Multiplier() = default;
 void Multiplier::multiply(const Product& product) {
   const Matrix& y = product.y;
   const int64_t inner = product.aSide == Side::plain ? product.a.cols : product.a.rows;
+  const std::vector<float> a = rowsOf(product.a, product.aSide == Side::transposed);
+  const std::vector<float> b = rowsOf(product.b, product.bSide == Side::plain);
   const Matrix bias{const_cast<void*>(product.bias), y.dtype, 1, y.cols, y.cols};
   for (int64_t r = 0; r < y.rows; ++r) {
     for (int64_t c = 0; c < y.cols; ++c) {
-      float value = 0;
-      for (int64_t i = 0; i < inner; ++i) {
-        value += factor(product.a, product.aSide, r, i) * factor(product.b, product.bSide, i, c);
-      }
+      float value = std::inner_product(a.begin() + r * inner, a.begin() + (r + 1) * inner, b.begin() + c * inner, 0.0f);
       if (bias) value += valueAt(bias, 0, c);
       if (product.geluTanh) value = activate(Activation::geluTanh, value);
       if (product.residual) value += valueAt(product.residual, r, c);
-      espalier::fromFloat(&value, 1, y.dtype,
-                          y.row<char>(0) + (r * y.stride + c) * static_cast<int64_t>(dtypeBytes(y.dtype)));
+      const auto place = static_cast<size_t>(r * y.stride + c) * dtypeBytes(y.dtype);
+      espalier::fromFloat(&value, 1, y.dtype, static_cast<char*>(y.data) + place);
     }
   }
 }

@@ -31,25 +31,32 @@ __device__ inline float activate(Activation activation, float x) {
   return x;
 }
 
-/// The derivative at x.
-__device__ inline float activationSlope(Activation activation, float x) {
+/// An activation's value and its derivative, which have most of their work in common.
+struct Activated {
+  float value, slope;
+};
+
+__device__ inline Activated activateWithSlope(Activation activation, float x) {
   switch (activation) {
-    case Activation::gelu:
-      return normalCdf(x) + x * kInverseSqrtTwoPi * expf(-0.5f * x * x);
+    case Activation::gelu: {
+      const float cdf = normalCdf(x);
+      return {x * cdf, cdf + x * kInverseSqrtTwoPi * expf(-0.5f * x * x)};
+    }
     case Activation::geluTanh: {
       const float t = tanhOfCubic(x);
-      return 0.5f * (1.0f + t) + 0.5f * x * (1.0f - t * t) * kSqrtTwoOverPi * (1.0f + 3.0f * kCubic * x * x);
+      const float inner = kSqrtTwoOverPi * (1.0f + 3.0f * kCubic * x * x);
+      return {0.5f * x * (1.0f + t), 0.5f * (1.0f + t) + 0.5f * x * (1.0f - t * t) * inner};
     }
     case Activation::relu:
-      return x > 0.0f ? 1.0f : 0.0f;
+      return {x < 0.0f ? 0.0f : x, x > 0.0f ? 1.0f : 0.0f};
     case Activation::tanh: {
       const float t = tanhf(x);
-      return 1.0f - t * t;
+      return {t, 1.0f - t * t};
     }
     case Activation::none:
       break;
   }
-  return 1.0f;
+  return {x, 1.0f};
 }
 
 }  // namespace espalier::cuda

@@ -13,52 +13,74 @@ struct Forward {
   BlockPlan plan;
 };
 
+/// Warps of a block at most: the more, the fewer blocks load the same keys and values.
+template <typename Policy, int kSize>
+constexpr int kWarps = sizeof(typename Policy::Element) == 2 && kSize <= 64 ? 8 : kMostWarps;
+
+/// Warps that a multiprocessor's registers shall have room for: as many as need no spills.
+template <typename Policy, int kSize>
+constexpr int residentWarps() {
+  if (kSize > 64) return 8;
+  if (std::is_same_v<Policy, FullProducts>) return 16;
+  if (kSize <= 32) return 24;
+  return std::is_same_v<Policy, Tf32Products> ? 20 : 16;
+}
+
 /// The softmax of a lane's two rows, as far as the keys have been seen.
 struct RunningSoftmax {
-  float largest[2] = {-INFINITY, -INFINITY};  // of the scaled scores
+  float largest[2] = {-INFINITY, -INFINITY};  // of the scores
   float sum[2] = {0, 0};                      // of this lane's weights
 
-  /// Scores of `columns` keys become weights relative to the largest score so far; what was added up with the weights
-  /// before has to be multiplied by `corrections`.
+  /// Scores of `columns` keys become weights, 2 to the power of `scale` times what they are above the largest so far;
+  /// what was added up with the weights before has to be multiplied by `corrections`.
   template <int kPieces>
   __device__ void take(Sums (&scores)[kPieces], float scale, int columns, float (&corrections)[2]) {
     const float before[2] = {largest[0], largest[1]};
-    forEachSum<kPieces>(columns, [&](int piece, int half, int i) {
-      float& score = scores[piece][half][i];
-      score = columnOf(piece, half, i) < columns ? roundedProduct(score, scale) : -INFINITY;
-      largest[i / 2] = fmaxf(largest[i / 2], score);
-    });
-    unrolled<2>([&](int row) {
-      largest[row] = maxOfRow(largest[row]);
-      corrections[row] = weightOf(before[row], largest[row]);
-      sum[row] *= corrections[row];
-    });
-    forEachSum<kPieces>(columns, [&](int piece, int half, int i) {
-      float& score = scores[piece][half][i];
-      score = weightOf(score, largest[i / 2]);
-      sum[i / 2] += score;
+    withNeededPieces<kPieces>(columns, [&](auto count) {
+      constexpr int kCount = decltype(count)::value, kLast = kCount - 1;
+      unrolled<8>([&](int element) {
+        const int half = element / 4, i = element % 4;
+        if (columnOf(kLast, half, i) >= columns) scores[kLast][half][i] = -INFINITY;
+      });
+      forEachSum<kPieces>(kCount * kPiece, [&](int piece, int half, int i) {
+        largest[i / 2] = fmaxf(largest[i / 2], scores[piece][half][i]);
+      });
+      float offsets[2];
+      unrolled<2>([&](int row) {
+        largest[row] = maxOfRow(largest[row]);
+        offsets[row] = largest[row] * scale;
+        corrections[row] = powerOfTwo(before[row] * scale - offsets[row]);
+        sum[row] *= corrections[row];
+      });
+      forEachSum<kPieces>(kCount * kPiece, [&](int piece, int half, int i) {
+        float& score = scores[piece][half][i];
+        score = powerOfTwo(score * scale - offsets[i / 2]);
+        sum[i / 2] += score;
+      });
     });
   }
 };
 
 template <typename Policy, int kSize>
-__global__ void __launch_bounds__(kMostWarps* kWarp) attentionKernel(Forward<typename Policy::Element> args) {
+__global__ void __launch_bounds__(kWarps<Policy, kSize>* kWarp, residentWarps<Policy, kSize>() / kWarps<Policy, kSize>)
+    attentionKernel(Forward<typename Policy::Element> args) {
   using T = typename Policy::Element;
   using Layout = TileLayout<T, kSize>;
   constexpr int kColumns = kTileColumns<T>;
   const AttentionInputs<T>& inputs = args.inputs;
   const BlockPlan& plan = args.plan;
   const BlockPlace place(plan);
+  const float mask = inputs.mask(place.head);
   const RowRange keys(inputs.offsets, place.sequence);
   const RowRange queries = RowRange(inputs.queryOffsets, place.sequence).part(place.firstRow, plan.rows);
-  if (queries.count == 0) return;
+  // Not left at once without queries: the compiler would wait for their offsets before it loads those of the keys.
+  const int tiles = queries.count > 0 ? (keys.count + kColumns - 1) / kColumns : 0;
 
   T* const queryTile = reinterpret_cast<T*>(sharedMemory());
   T* const keyTiles = queryTile + plan.rows * Layout::kStride;
   T* const valueTiles = keyTiles + plan.stages * plan.stageRows * Layout::kStride;
-  const auto stageOf = [&](T* tiles, int tile) {
-    return tiles + tile % plan.stages * plan.stageRows * Layout::kStride;
-  };
+  // Without a second stage there is one tile only.
+  const auto stageOf = [&](T* stages, int tile) { return stages + tile % 2 * plan.stageRows * Layout::kStride; };
   const auto startLoading = [&](int tile) {  // two groups of copies
     const RowRange part = keys.part(tile * kColumns, kColumns);
     loadTile<kSize>(stageOf(keyTiles, tile), inputs.k, part, place.head, inputs.headSize);
@@ -69,43 +91,47 @@ __global__ void __launch_bounds__(kMostWarps* kWarp) attentionKernel(Forward<typ
 
   const RowRange mine = queries.part(warpIndex() * kPiece, kPiece);
   T* const myQueries = queryTile + warpIndex() * kPiece * Layout::kStride;
+  const float scale = inputs.scale * kLog2E;
   Sums context[kSize / kPiece];
   setZero(context);
   RunningSoftmax softmax;
 
-  if (keys.count > 0) {
+  if (tiles > 0) {
     loadTile<kSize>(queryTile, inputs.q, queries, place.head, inputs.headSize);
     startLoading(0);
   }
-  for (int tile = 0; tile * kColumns < keys.count; ++tile) {
+  for (int tile = 0; tile < tiles; ++tile) {
     const int columns = min(kColumns, keys.count - tile * kColumns);
-    Sums scores[kColumns / kPiece];
-    waitForCopies<1>();
-    __syncthreads();  // keys are there, and nobody needs the tile before this one any more
-    if ((tile + 1) * kColumns < keys.count) {
+    if (tile + 1 < tiles) {
+      if (tile > 0) __syncthreads();  // nobody needs the tile before this one any more
       startLoading(tile + 1);
     } else {
       commitCopies();
       commitCopies();
     }
+    Sums scores[kColumns / kPiece];
+    waitForCopies<3>();
+    __syncthreads();  // keys are there
     if (mine.count > 0) {
       float corrections[2];
       multiplyTransposed<Policy, kSize>(scores, myQueries, stageOf(keyTiles, tile), columns);
-      softmax.take(scores, inputs.scale, columns, corrections);
-      scaleRows(context, corrections);
+      softmax.take(scores, scale, columns, corrections);
+      if (tile > 0) scaleRows(context, corrections);
     }
     waitForCopies<2>();
     __syncthreads();  // values are there
     if (mine.count > 0) multiplyAdd<Policy, kSize>(context, scores, stageOf(valueTiles, tile), columns);
   }
+  if (mine.count == 0) return;
 
   float factors[2];
   for (int row = 0; row < 2; ++row) {
     const float sum = sumOfRow(softmax.sum[row]);
-    factors[row] = keys.count > 0 ? inputs.mask(place.head) / sum : 0.0f;
+    factors[row] = keys.count > 0 ? mask / sum : 0.0f;
     const int query = laneIndex() / 4 + row * 8;
     if (args.logSumExp.data && laneIndex() % 4 == 0 && query < mine.count) {
-      args.logSumExp.row(mine.first + query)[place.head] = fromFloat<T>(softmax.largest[row] + logf(sum));
+      args.logSumExp.row(mine.first + query)[place.head] =
+          fromFloat<T>(softmax.largest[row] * inputs.scale + logf(sum));
     }
   }
   scaleRows(context, factors);
@@ -116,7 +142,8 @@ template <typename Policy, int kSize>
 void launchAttention(const AttentionArgs& args, Stream stream) {
   using T = typename Policy::Element;
   using Layout = TileLayout<T, kSize>;
-  const BlockPlan plan(args, kTileColumns<T>);
+  require(args.scale > 0, "attention on CUDA takes a positive scale: the largest score has the largest weight");
+  const BlockPlan plan(args, kTileColumns<T>, kWarps<Policy, kSize>);
   const Forward<T> forward{AttentionInputs<T>(args), HeadMatrix<T>(args.context, args.headSize), args.logSumExp, plan};
   const size_t bytes = Layout::bytes(plan.rows) + 2 * Layout::bytes(plan.stages * plan.stageRows);
   launch(&attentionKernel<Policy, kSize>, plan.grid(args.sequences), plan.block(), bytes, stream, forward);

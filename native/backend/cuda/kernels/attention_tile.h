@@ -71,6 +71,26 @@ struct RowRange {
 template <typename T>
 constexpr int kTileColumns = sizeof(T) == 2 ? 64 : 32;
 
+/// Division by a number that only the host knows, of numbers below 2^31: a product instead of the GPU's long division
+/// (Granlund and Montgomery, "Division by Invariant Integers using Multiplication", 1994).
+class Divisor {
+ public:
+  explicit Divisor(int divisor) {
+    int bits = 0;
+    while ((int64_t{1} << bits) < divisor) ++bits;
+    shift_ = 31 + bits;
+    multiplier_ = static_cast<uint32_t>(((uint64_t{1} << shift_) + divisor - 1) / divisor);
+  }
+
+  __device__ unsigned quotient(unsigned dividend) const {
+    return static_cast<unsigned>(uint64_t{dividend} * multiplier_ >> shift_);
+  }
+
+ private:
+  int shift_;
+  uint32_t multiplier_;
+};
+
 /// How the work is cut: a block for each sequence, head and tile of rows, 16 rows a warp.
 struct BlockPlan {
   int rows = 0;   // of a left tile
@@ -78,14 +98,17 @@ struct BlockPlan {
   int heads = 0;
   int stages = 1;     // right tiles at a time: one in use, one on its way
   int stageRows = 0;  // of a right tile
+  Divisor byTiles{1}, byHeads{1};
 
-  BlockPlan(const AttentionArgs& args, int columns) : heads(args.heads) {
+  BlockPlan(const AttentionArgs& args, int columns, int mostWarps = kMostWarps) : heads(args.heads) {
     const int pieces = (args.longest + kPiece - 1) / kPiece;
-    if (pieces == 0) return;
-    tiles = (pieces + kMostWarps - 1) / kMostWarps;
+    if (pieces == 0 || heads == 0) return;
+    tiles = (pieces + mostWarps - 1) / mostWarps;
     rows = (pieces + tiles - 1) / tiles * kPiece;
     stages = args.longest > columns ? 2 : 1;
     stageRows = std::min(columns, pieces * kPiece);
+    byTiles = Divisor(tiles);
+    byHeads = Divisor(heads);
   }
 
   dim3 grid(int sequences) const {
@@ -99,10 +122,10 @@ struct BlockPlace {
   int firstRow, head, sequence;
 
   __device__ explicit BlockPlace(const BlockPlan& plan) {
-    const unsigned index = blockIdx.x;
-    firstRow = static_cast<int>(index % plan.tiles) * plan.rows;
-    head = static_cast<int>(index / plan.tiles % plan.heads);
-    sequence = static_cast<int>(index / plan.tiles / plan.heads);
+    const unsigned index = blockIdx.x, row = plan.byTiles.quotient(index);
+    firstRow = static_cast<int>(index - row * plan.tiles) * plan.rows;
+    sequence = static_cast<int>(plan.byHeads.quotient(row));
+    head = static_cast<int>(row) - sequence * plan.heads;
   }
 };
 
@@ -114,28 +137,43 @@ struct TileLayout {
   static constexpr size_t bytes(int rows) { return size_t{sizeof(T)} * rows * kStride; }
 };
 
+/// What a thread copies of rows of kSize elements: packs of 16 bytes in one column, from `row` on.
+template <typename T, int kSize>
+struct PackShare {
+  static constexpr int kPacks = kSize / kWidest<T>;  // of a row
+
+  int row, column;
+
+  __device__ explicit PackShare(unsigned thread)
+      : row(static_cast<int>(thread / kPacks)), column(static_cast<int>(thread % kPacks) * kWidest<T>) {}
+};
+
 /// Starts copying a head's part of the rows of `range`, [count, headSize], into a tile. Zeros follow up to the next
 /// multiple of 16 rows and up to kSize columns, so that nothing behind a sequence's end gets into products. What is not
 /// aligned is copied at once, element by element.
 template <int kSize, typename T>
 __device__ void loadTile(T* tile, const HeadMatrix<const T>& matrix, const RowRange& range, int head, int headSize) {
   constexpr int kStride = TileLayout<T, kSize>::kStride;
+  using Share = PackShare<T, kSize>;
+  const Share mine(threadIdx.x);
   const int rows = (range.count + kPiece - 1) / kPiece * kPiece;
-  const T* from = matrix.rows.row(range.first) + int64_t{head} * headSize;
-  const int threads = static_cast<int>(blockDim.x);
+  const int64_t stride = matrix.rows.stride;
   if (matrix.aligned) {
-    constexpr int kPacks = kSize / kWidest<T>;
-    for (int i = static_cast<int>(threadIdx.x); i < rows * kPacks; i += threads) {
-      const int row = i / kPacks, column = i % kPacks * kWidest<T>;
-      const bool inside = row < range.count && column < headSize;
-      const T* source = inside ? from + row * matrix.rows.stride + column : matrix.rows.data;
-      copyAsync16(tile + row * kStride + column, source, inside);
+    const int step = static_cast<int>(blockDim.x / Share::kPacks);
+    const int present = mine.column < headSize ? range.count : 0;
+    const T* from = matrix.rows.row(range.first + mine.row) + (head * headSize + mine.column);
+    T* to = tile + mine.row * kStride + mine.column;
+    for (int row = mine.row; row < rows; row += step) {
+      copyAsync16(to, from, row < present);
+      from += step * stride;
+      to += step * kStride;
     }
   } else {
-    for (int i = static_cast<int>(threadIdx.x); i < rows * kSize; i += threads) {
+    const T* from = matrix.rows.row(range.first) + head * headSize;
+    for (int i = static_cast<int>(threadIdx.x); i < rows * kSize; i += static_cast<int>(blockDim.x)) {
       const int row = i / kSize, column = i % kSize;
       const bool inside = row < range.count && column < headSize;
-      tile[row * kStride + column] = inside ? from[row * matrix.rows.stride + column] : fromFloat<T>(0.0f);
+      tile[row * kStride + column] = inside ? from[row * stride + column] : fromFloat<T>(0.0f);
     }
   }
 }
@@ -155,50 +193,54 @@ __device__ void storeSums(const Sums (&sums)[kSize / kPiece], T* staging, const 
     });
   });
   __syncwarp();
-  T* to = matrix.rows.row(range.first) + int64_t{head} * headSize;
+  const int64_t stride = matrix.rows.stride;
+  T* to = matrix.rows.row(range.first) + head * headSize;
   if (matrix.aligned) {
-    constexpr int kPacks = kSize / kWidest<T>;
+    using Share = PackShare<T, kSize>;
     using Widest = Pack<T, kWidest<T>>;
-    for (int i = laneIndex(); i < range.count * kPacks; i += kWarp) {
-      const int row = i / kPacks, column = i % kPacks * kWidest<T>;
-      if (column < headSize) {
-        *reinterpret_cast<Widest*>(to + row * matrix.rows.stride + column) =
-            *reinterpret_cast<const Widest*>(staging + row * kStride + column);
-      }
-    }
+    constexpr int kStep = kWarp / Share::kPacks;
+    const Share mine(laneIndex());
+    const int present = mine.column < headSize ? range.count : 0;
+    const T* from = staging + mine.row * kStride + mine.column;
+    to += mine.row * stride + mine.column;
+    unrolled<kPiece / kStep>([&](int step) {
+      const int row = step * kStep;
+      if (mine.row + row >= present) return;
+      *reinterpret_cast<Widest*>(to + row * stride) = *reinterpret_cast<const Widest*>(from + row * kStride);
+    });
   } else {
     for (int row = 0; row < range.count; ++row) {
       for (int column = laneIndex(); column < headSize; column += kWarp) {
-        to[row * matrix.rows.stride + column] = staging[row * kStride + column];
+        to[row * stride + column] = staging[row * kStride + column];
       }
     }
   }
 }
 
-/// Calls body(needs) where needs(piece) says whether a piece has any of the first `columns` columns. For tensor cores
-/// the case that all have is compiled apart: without branches in between, loads overlap with products.
-template <typename Policy, int kPieces, typename Body>
+/// Calls body(count) with the number of pieces that have any of the first `columns` columns, one at least. It is a
+/// constant: each number is compiled apart, and without branches in between, loads overlap with products.
+template <int kPieces, typename Body>
 __device__ void withNeededPieces(int columns, const Body& body) {
-  if (Policy::kOnTensorCores && columns > (kPieces - 1) * kPiece) {
-    body([](int) { return true; });
-  } else {
-    body([&](int piece) { return piece * kPiece < columns; });
+  if constexpr (kPieces > 1) {
+    if (columns <= (kPieces - 1) * kPiece) return withNeededPieces<kPieces - 1>(columns, body);
   }
+  body(std::integral_constant<int, kPieces>());
 }
 
 /// products = rows * tile': 16 rows of a left tile with the first `columns` rows of a right tile. Pieces of columns
-/// behind those are left zero.
+/// behind those are left as they are.
 template <typename Policy, int kSize, int kPieces>
 __device__ void multiplyTransposed(Sums (&products)[kPieces], const typename Policy::Element* rows,
                                    const typename Policy::Element* tile, int columns) {
   constexpr int kStride = TileLayout<typename Policy::Element, kSize>::kStride;
-  setZero(products);
-  withNeededPieces<Policy, kPieces>(columns, [&](const auto& needs) {
+  withNeededPieces<kPieces>(columns, [&](auto count) {
+    constexpr int kCount = decltype(count)::value;
+    unrolled<kCount>([&](int piece) { setZero(products[piece]); });
     unrolled<kSize / kPiece>([&](int step) {
       const int k = step * kPiece;
       const auto left = Policy::left(rows + k, kStride);
-      unrolled<kPieces>([&](int piece) {
-        if (needs(piece)) Policy::addTransposed(products[piece], left, tile + piece * kPiece * kStride + k, kStride);
+      unrolled<kCount>([&](int piece) {
+        Policy::addTransposed(products[piece], left, tile + piece * kPiece * kStride + k, kStride);
       });
     });
   });
@@ -209,9 +251,8 @@ template <typename Policy, int kSize, int kPieces>
 __device__ void multiplyAdd(Sums (&sums)[kSize / kPiece], const Sums (&weights)[kPieces],
                             const typename Policy::Element* tile, int columns) {
   constexpr int kStride = TileLayout<typename Policy::Element, kSize>::kStride;
-  withNeededPieces<Policy, kPieces>(columns, [&](const auto& needs) {
-    unrolled<kPieces>([&](int piece) {
-      if (!needs(piece)) return;
+  withNeededPieces<kPieces>(columns, [&](auto count) {
+    unrolled<decltype(count)::value>([&](int piece) {
       const auto left = Policy::left(weights[piece]);
       unrolled<kSize / kPiece>([&](int step) {
         const int k = step * kPiece;
@@ -221,11 +262,10 @@ __device__ void multiplyAdd(Sums (&sums)[kSize / kPiece], const Sums (&weights)[
   });
 }
 
+constexpr float kLog2E = 1.4426950408889634f;
+
 /// e to the power of score - offset.
-__device__ inline float weightOf(float score, float offset) {
-  constexpr float kLog2E = 1.4426950408889634f;
-  return powerOfTwo((score - offset) * kLog2E);
-}
+__device__ inline float weightOf(float score, float offset) { return powerOfTwo((score - offset) * kLog2E); }
 
 /// The sum over the four lanes that share rows.
 __device__ inline float sumOfRow(float value) {

@@ -60,14 +60,13 @@ __global__ void activationBackwardKernel(RowsOf<const T> dy, RowsOf<const T> pre
     const Floats<N> x = load<kAligned, T>(preActivation.row(row) + column, count);
     Floats<N> gradient = load<kAligned, T>(dy.row(row) + column, count);
     for (int i = 0; i < N; ++i) {
-      if (sums) sum[i] += gradient[i] * activate(activation, x[i]);
-      gradient[i] *= mask[i] * activationSlope(activation, x[i]);
+      const auto [value, slope] = activateWithSlope(activation, x[i]);
+      sum[i] += gradient[i] * value;
+      gradient[i] *= mask[i] * slope;
     }
     if (dx.data) store<kAligned>(dx.row(row) + column, count, gradient);
   }
-  if (sums) {
-    for (int i = 0; i < N && i < count; ++i) sums[sequence * cols + column + i] = sum[i];
-  }
+  for (int i = 0; i < N && i < count; ++i) sums[sequence * cols + column + i] = sum[i];
 }
 
 /// The same without sums: rows in any order.
@@ -81,7 +80,7 @@ __global__ void activationSlopeKernel(RowsOf<const T> dy, RowsOf<const T> preAct
   Floats<N> gradient = load<kAligned, T>(dy.row(row) + column, count);
   Floats<N> mask = {};
   if (columnMask) mask = load<kAligned, T>(columnMask + column, count);
-  for (int i = 0; i < N; ++i) gradient[i] *= (columnMask ? mask[i] : 1.0f) * activationSlope(activation, x[i]);
+  for (int i = 0; i < N; ++i) gradient[i] *= (columnMask ? mask[i] : 1.0f) * activateWithSlope(activation, x[i]).slope;
   store<kAligned>(dx.row(row) + column, count, gradient);
 }
 

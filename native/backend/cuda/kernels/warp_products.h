@@ -44,9 +44,13 @@ __device__ inline int columnOf(int piece, int half, int i) {
   return piece * kPiece + half * 8 + laneIndex() % 4 * 2 + i % 2;
 }
 
+__device__ inline void setZero(Sums& sums) {
+  unrolled<8>([&](int element) { sums[element / 4][element % 4] = 0; });
+}
+
 template <int kPieces>
 __device__ void setZero(Sums (&sums)[kPieces]) {
-  forEachSum<kPieces>(kPieces * kPiece, [&](int piece, int half, int i) { sums[piece][half][i] = 0; });
+  unrolled<kPieces>([&](int piece) { setZero(sums[piece]); });
 }
 
 /// Multiplies a lane's two rows.
@@ -64,7 +68,6 @@ __device__ void scale(Sums (&sums)[kPieces], float factor) {
 template <typename T>
 struct HalfProducts {
   using Element = T;
-  static constexpr bool kOnTensorCores = true;
 
   struct Left {
     uint32_t registers[4];
@@ -107,7 +110,6 @@ struct HalfProducts {
 /// Products of floats rounded to TF32, on tensor cores.
 struct Tf32Products {
   using Element = float;
-  static constexpr bool kOnTensorCores = true;
 
   /// Two factors of 16 x 8. Which column is which depends on where they come from, and the rows of the right factor
   /// follow: sums are neighbours in a lane where the tensor core wants columns four apart.
@@ -161,7 +163,6 @@ struct Tf32Products {
 /// Products of floats, in full, without tensor cores.
 struct FullProducts {
   using Element = float;
-  static constexpr bool kOnTensorCores = false;
 
   /// This lane's two rows, which four lanes share.
   struct Left {

@@ -1,0 +1,307 @@
+// What the CUDA compiler makes of every kernel: registers, spills, shared memory, how many of its warps a
+// multiprocessor holds, which tensor-core instructions it has. Needs no GPU. Usage, with a CUDA compiler and nvdisasm:
+//   node scripts/kernel-resources.mjs            a table
+//   node scripts/kernel-resources.mjs --check    compares with test/golden/kernel-resources.json
+//   node scripts/kernel-resources.mjs --write    writes that file
+// A kernel that keeps values on the stack, spilled registers for one, or lacks the instructions it is meant to have
+// fails both.
+import { execFile, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, delimiter, dirname, join } from 'node:path';
+import { argv } from 'node:process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { fail, findNvcc, jobs, root } from './tools.mjs';
+
+const GOLDEN = join(root, 'test/golden/kernel-resources.json');
+const SOURCES = 'native/backend/cuda';
+const COMPILE = ['-std=c++17', '-O3', '-DNDEBUG', `-I${join(root, 'native')}`, '-Xptxas', '-v', '-cubin'];
+const ARCHITECTURES = ['sm_80', 'sm_90'];
+/** Sources in instructions of one architecture only. */
+const OWN_ARCHITECTURE = { 'hopper_linear.cu': 'sm_90a' };
+
+/** Which tensor-core instructions a kernel has; those that match nothing have none. The first match counts. */
+const TENSOR_CORES = [
+  [/<HalfProducts<__half>/, /^HMMA\.16816\.F32$/],
+  [/<HalfProducts<__nv_bfloat16>/, /^HMMA\.16816\.F32\.BF16$/],
+  [/<Tf32Products/, /^HMMA\.1688\.F32\.TF32$/],
+  [/^linearKernel<__half/, /^HGMMA\.64x\d+x16\.F32$/],
+  [/^linearKernel<__nv_bfloat16/, /^HGMMA\.64x\d+x16\.F32\.BF16$/],
+];
+
+/**
+ * Threads of a block, where the kernel has no launch bounds that say so, and bytes of dynamic shared memory, as the
+ * kernels' launchers compute them; attention's for sequences of 128 tokens. The first match counts.
+ */
+const LAUNCHES = [
+  [/^attentionKernel<.*, (\d+)>/, ({ name, bound, size }) => attentionLaunch(name, bound, size, 1)],
+  [/^(?:query|key)GradientKernel<.*, (\d+)>/, ({ name, bound, size }) => attentionLaunch(name, bound, size, 2)],
+  [/^linearKernel<.*, (\d+)>/, ({ bound, size }) => hopperLaunch(bound, size)],
+  [/^layerNorm(?:Backward)?Kernel</, () => ({ threads: 128, sharedBytes: 0 })],
+  [/^lossKernel</, () => ({ threads: 32, sharedBytes: 0 })],
+  [/^transposeKernel</, ({ name }) => ({ threads: 256, sharedBytes: 32 * 33 * elementBytes(name) })],
+  [/^(?:startNeurons|chooseUnit)Kernel$/, () => ({ threads: 256, sharedBytes: 256 * 16 })],
+  [/^removeNeuronKernel$/, () => ({ threads: 256, sharedBytes: 256 * 16 + 2 * 64 * 8 + 2 * 256 * 8 })],
+  [/^unitColumnsKernel$/, () => ({ threads: 32, sharedBytes: 0 })],
+  [/^squaredErrorsKernel$/, () => ({ threads: 256, sharedBytes: 256 * 8 })],
+  [/./, () => ({ threads: 256, sharedBytes: 0 })],
+];
+
+function launchOf(name, bound) {
+  for (const [pattern, launch] of LAUNCHES) {
+    const match = pattern.exec(name);
+    if (match) return launch({ name, bound, size: Number(match[1]) });
+  }
+}
+
+const elementBytes = (name) => (/__half|__nv_bfloat16/.test(name) ? 2 : 4);
+
+/** A block's own rows of `operands` matrices, 16 a warp, and two stages of the two matrices that pass by. */
+function attentionLaunch(name, bound, headSize, operands) {
+  const threads = Math.min(bound, (128 / 16) * 32);
+  const bytes = elementBytes(name);
+  const passing = 2 * 2 * (bytes === 2 ? 64 : 32);
+  const rowBytes = (headSize + 16 / bytes) * bytes;
+  // The gradients need two floats of every query that passes by.
+  const floats = operands === 2 ? passing : 0;
+  return { threads, sharedBytes: ((operands * threads) / 2 + passing) * rowBytes + 4 * floats };
+}
+
+function hopperLaunch(threads, columns) {
+  const stages = columns > 128 ? 5 : 6;
+  const stageBytes = (128 + columns) * 128 + 2 * 8;
+  return { threads, sharedBytes: 1024 + stages * stageBytes + 8 * (16 * 144 + 4 * columns) };
+}
+
+/** Of a multiprocessor of compute capability 8.0 and 9.0, as in NVIDIA's occupancy calculator. */
+const MULTIPROCESSOR = {
+  registers: 65536,
+  registerUnit: 256, // of a warp
+  warps: 64,
+  warpUnit: 4,
+  blocks: 32,
+  sharedBytes: { sm_80: 164 * 1024, sm_90: 228 * 1024, sm_90a: 228 * 1024 },
+  sharedUnit: 128,
+  sharedOfSystem: 1024, // of a block
+};
+
+const roundUp = (value, unit) => Math.ceil(value / unit) * unit;
+const roundDown = (value, unit) => Math.floor(value / unit) * unit;
+
+/** Blocks that a multiprocessor holds at a time. */
+function blocksAtOnce(architecture, { registers, threads, sharedBytes }) {
+  const limits = MULTIPROCESSOR;
+  const warps = Math.ceil(threads / 32);
+  const warpRegisters = roundUp(registers * 32, limits.registerUnit);
+  const shared = roundUp(sharedBytes + limits.sharedOfSystem, limits.sharedUnit);
+  return Math.min(
+    limits.blocks,
+    Math.floor(limits.warps / warps),
+    Math.floor(roundDown(limits.registers / warpRegisters, limits.warpUnit) / warps),
+    Math.floor(limits.sharedBytes[architecture] / shared),
+  );
+}
+
+/** { compiler, kernels: { 'sm_80 attention attentionKernel<...>': { registers, ... } } } */
+export async function measureKernels() {
+  const nvcc = findNvcc() ?? fail('there is no CUDA compiler (run npm run setup -- --cuda)');
+  const nvdisasm = findTool('nvdisasm', dirname(nvcc));
+  const folder = mkdtempSync(join(tmpdir(), 'espalier-kernels-'));
+  const pending = readdirSync(join(root, SOURCES), { recursive: true })
+    .filter((name) => name.endsWith('.cu'))
+    .sort((a, b) => statSync(join(root, SOURCES, a)).size - statSync(join(root, SOURCES, b)).size)
+    .flatMap((name) => {
+      const own = OWN_ARCHITECTURE[basename(name)];
+      return (own ? [own] : ARCHITECTURES).map((architecture) => ({ name, architecture }));
+    });
+  const kernels = {};
+  const work = async () => {
+    // The largest first.
+    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+      Object.assign(kernels, await measureSource(nvcc, nvdisasm, folder, next));
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: Number(jobs) }, work));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+  const version = /V(\d+\.\d+\.\d+)/.exec(spawnSync(nvcc, ['--version'], { encoding: 'utf8' }).stdout)[1];
+  return {
+    compiler: version,
+    kernels: Object.fromEntries(Object.entries(kernels).sort(([a], [b]) => (a < b ? -1 : 1))),
+  };
+}
+
+function findTool(name, folder) {
+  const places = [folder, ...process.env.PATH.split(delimiter)].map((place) => join(place, name));
+  return (
+    places.find((place) => existsSync(place)) ?? fail(`${name} is missing (it comes with npm run setup -- --cuda)`)
+  );
+}
+
+async function measureSource(nvcc, nvdisasm, folder, { name, architecture }) {
+  const unit = basename(name, '.cu');
+  const binary = join(folder, `${unit}.${architecture}`);
+  const source = join(root, SOURCES, name);
+  const { stderr: log } = await call(nvcc, [...COMPILE, `-arch=${architecture}`, source, '-o', binary]);
+  const { stdout: assembly } = await call(nvdisasm, [binary]);
+  const used = usageOf(log);
+  const instructions = tensorCoresOf(assembly);
+  const bounds = boundsOf(assembly);
+  const names = readable([...used.keys()]);
+  return Object.fromEntries(
+    [...used].map(([mangled, usage], index) => {
+      const kernel = { ...usage, ...launchOf(names[index], bounds.get(mangled)) };
+      const warps = blocksAtOnce(architecture, kernel) * Math.ceil(kernel.threads / 32);
+      const occupancy = Math.round((100 * warps) / MULTIPROCESSOR.warps);
+      const tensorCores = instructions.get(mangled).join(' ');
+      return [`${architecture} ${unit} ${names[index]}`, { ...kernel, occupancy, tensorCores }];
+    }),
+  );
+}
+
+async function call(command, args) {
+  try {
+    return await promisify(execFile)(command, args, { maxBuffer: 2 ** 30 });
+  } catch (error) {
+    return fail(`'${[command, ...args].join(' ')}' failed: ${error.stderr || error.message}`);
+  }
+}
+
+/** Of each kernel, by its mangled name, from what ptxas prints. */
+function usageOf(log) {
+  const entry =
+    /Compiling entry function '(\S+)' for .*?(\d+) bytes stack frame, (\d+) bytes spill stores.*?Used (\d+) registers([^\n]*)/gs;
+  return new Map(
+    [...log.matchAll(entry)].map(([, name, stack, spilled, registers, rest]) => [
+      name,
+      {
+        registers: Number(registers),
+        stackBytes: Number(stack),
+        spilledBytes: Number(spilled),
+        staticSharedBytes: Number(/(\d+) bytes smem/.exec(rest)?.[1] ?? 0),
+      },
+    ]),
+  );
+}
+
+/** The launch bounds of each kernel that has some, by its mangled name. */
+function boundsOf(assembly) {
+  const [, ...sections] = assembly.split(/^\/\/-+ \.nv\.info\./m);
+  return new Map(
+    sections.flatMap((section) => {
+      const bound = /EIATTR_MAX_THREADS.*?\.word\s+(0x[0-9a-f]+)/s.exec(section.split('\n//-----')[0])?.[1];
+      return bound === undefined ? [] : [[/^\S+/.exec(section)[0], Number(bound)]];
+    }),
+  );
+}
+
+/** The distinct tensor-core instructions of each kernel, by its mangled name. */
+function tensorCoresOf(assembly) {
+  const [, ...sections] = assembly.split(/^\/\/-+ \.text\./m);
+  return new Map(
+    sections.map((section) => [
+      /^\S+/.exec(section)[0],
+      [...new Set([...section.matchAll(/\b(?:HMMA|HGMMA|IMMA|DMMA)\.[\w.]+/g)].map(([name]) => name))].sort(),
+    ]),
+  );
+}
+
+/** Without namespaces, what is returned and parameters. */
+function readable(mangled) {
+  const { stdout } = spawnSync('c++filt', { input: mangled.join('\n'), encoding: 'utf8' });
+  return stdout.split('\n').map((line) => {
+    const name = line.replace(/\(anonymous namespace\)::|espalier::(cuda::)?|^void /g, '').replaceAll('> >', '>>');
+    let depth = 0;
+    const end = [...name].findIndex((character) => {
+      if (character === '<') depth += 1;
+      if (character === '>') depth -= 1;
+      return character === '(' && depth === 0;
+    });
+    return end < 0 ? name : name.slice(0, end);
+  });
+}
+
+/** One line for each kernel that breaks a rule, whatever was recorded before. */
+function brokenRules(kernels) {
+  return Object.entries(kernels).flatMap(([key, { stackBytes, spilledBytes, tensorCores }]) => {
+    const name = key.split(' ').slice(2).join(' ');
+    const lines = [];
+    if (stackBytes > 0) {
+      lines.push(`${key}: keeps ${stackBytes} bytes on the stack, ${spilledBytes} of them spilled registers`);
+    }
+    const expected = TENSOR_CORES.find(([pattern]) => pattern.test(name))?.[1] ?? /^$/;
+    if (!expected.test(tensorCores)) {
+      lines.push(`${key}: tensor-core instructions '${tensorCores}' instead of ${expected.source}`);
+    }
+    return lines;
+  });
+}
+
+/** One line for each difference; figures of another compiler are its own. */
+function differences(golden, found) {
+  const lines = [];
+  for (const key of Object.keys(golden.kernels)) {
+    if (!(key in found.kernels)) lines.push(`${key}: is missing`);
+  }
+  for (const [key, kernel] of Object.entries(found.kernels)) {
+    const before = golden.kernels[key];
+    if (before === undefined) {
+      lines.push(`${key}: is new`);
+    } else if (golden.compiler === found.compiler) {
+      const changes = Object.keys(kernel).filter((field) => kernel[field] !== before[field]);
+      if (changes.length > 0) {
+        lines.push(`${key}: ${changes.map((field) => `${field} ${before[field]} -> ${kernel[field]}`).join(', ')}`);
+      }
+    }
+  }
+  return lines;
+}
+
+export async function checkKernelResources() {
+  const golden = JSON.parse(readFileSync(GOLDEN, 'utf8'));
+  const found = await measureKernels();
+  const lines = [...brokenRules(found.kernels), ...differences(golden, found)];
+  if (golden.compiler !== found.compiler) {
+    console.log(`compiled by ${found.compiler}, recorded by ${golden.compiler}: only names and rules are compared`);
+  }
+  console.log(`${Object.keys(found.kernels).length} kernels, ${lines.length} differences`);
+  if (lines.length > 0) {
+    fail(
+      `kernels are not what was recorded (node scripts/kernel-resources.mjs --write records them):\n${lines.join('\n')}`,
+    );
+  }
+}
+
+async function writeGolden() {
+  const { compiler, kernels } = await measureKernels();
+  const broken = brokenRules(kernels);
+  if (broken.length > 0) fail(`not written:\n${broken.join('\n')}`);
+  const lines = Object.entries(kernels).map(([key, kernel]) => `${JSON.stringify(key)}: ${JSON.stringify(kernel)}`);
+  writeFileSync(GOLDEN, `{\n"compiler": ${JSON.stringify(compiler)},\n"kernels": {\n${lines.join(',\n')}\n}\n}\n`);
+}
+
+async function printTable() {
+  const { compiler, kernels } = await measureKernels();
+  console.log(`Compiled by nvcc ${compiler}. Occupancy: the part of a multiprocessor's warps, in percent.`);
+  console.log('registers  stack  threads  shared  occupancy  kernel');
+  for (const [key, kernel] of Object.entries(kernels)) {
+    const { registers, stackBytes, threads, sharedBytes, occupancy, tensorCores } = kernel;
+    const figures = [
+      [registers, 9],
+      [stackBytes, 7],
+      [threads, 9],
+      [sharedBytes, 8],
+      [occupancy, 11],
+    ];
+    console.log(`${figures.map(([value, width]) => String(value).padStart(width)).join('')}  ${key}  ${tensorCores}`);
+  }
+}
+
+if (fileURLToPath(import.meta.url) === argv[1]) {
+  if (argv.includes('--check')) await checkKernelResources();
+  else if (argv.includes('--write')) await writeGolden();
+  else await printTable();
+}
