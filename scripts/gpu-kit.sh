@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What is run on a GPU machine without Node and without a network, in the repository's root:
-#   bash scripts/gpu-kit.sh [--rehearse] [build] [tests] [sanitize] [bench] [prune]     (default: all, in this order)
+#   bash scripts/gpu-kit.sh [--rehearse] [build] [tests] [prune] [bench] [sanitize]     (default: all, in this order)
 # Builds the plugin there and unpacks the rest from .gpu-kit/ (scripts/gpu-kit.mjs). Logs and results go to $OUT. A
 # failed step does not stop those after it; a summary ends the output. --rehearse: a tiny model on a CPU, without the
 # plugin.
@@ -15,7 +15,7 @@ JOBS=${JOBS:-$(nproc)}
 PLUGIN_TARGET=espalier_cuda
 CONTENDER_TARGET=espalier_contender
 TEST_TARGET=espalier_native_tests
-ALL_STEPS=(build tests sanitize bench prune)
+ALL_STEPS=(build tests prune bench sanitize)
 # Seconds after which a step, or one tool or preset of it, is ended.
 declare -A LIMITS=([build]=240 [tests]=150 [sanitize]=200 [bench]=175 [prune]=200)
 SANITIZER_LIMIT=60

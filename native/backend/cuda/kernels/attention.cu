@@ -131,7 +131,7 @@ __global__ void __launch_bounds__(kWarps<Policy, kSize>* kWarp, residentWarps<Po
     const int query = laneIndex() / 4 + row * 8;
     if (args.logSumExp.data && laneIndex() % 4 == 0 && query < mine.count) {
       args.logSumExp.row(mine.first + query)[place.head] =
-          fromFloat<T>(softmax.largest[row] * inputs.scale + logf(sum));
+          fromFloat<T>(roundedProduct(softmax.largest[row], inputs.scale) + logf(sum));
     }
   }
   scaleRows(context, factors);
