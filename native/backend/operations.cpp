@@ -112,12 +112,15 @@ void Backend::layerNormBackward(const LayerNormBackwardArgs& args) {
 
 void Backend::attention(const AttentionArgs& args) {
   const Arguments arguments("attention", dtype());
-  const NamedMatrix logSumExp{"logSumExp", args.logSumExp};
+  const NamedMatrix q{"q", args.q}, k{"k", args.k}, v{"v", args.v};
+  const NamedMatrix logSumExp{"logSumExp", args.logSumExp}, columnSums{"columnSums", args.columnSums};
   requireAttentionInputs(arguments, args);
   arguments.shape({"context", args.context}, args.q.rows, args.q.cols);
   arguments.optionalShape(logSumExp, args.q.rows, args.heads);
-  arguments.separate({"context", args.context}, {{"q", args.q}, {"k", args.k}, {"v", args.v}, logSumExp});
-  arguments.separate(logSumExp, {{"q", args.q}, {"k", args.k}, {"v", args.v}});
+  if (args.columnSums) arguments.shape(columnSums, args.k.rows, 1, sumsDType(dtype()));
+  arguments.separate({"context", args.context}, {q, k, v, logSumExp, columnSums});
+  arguments.separate(logSumExp, {q, k, v, columnSums});
+  arguments.separate(columnSums, {q, k, v});
   check(table_->attention(state_, &args));
 }
 

@@ -19,6 +19,9 @@
 
 namespace espalier {
 
+/// The type of sums that a backend of element type `dtype` hands on to be compared: f32 where that has 16 bits.
+constexpr DType sumsDType(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
+
 /// gelu is the erf form, geluTanh is "gelu_new".
 enum class Activation : int32_t { none = 0, gelu = 1, geluTanh = 2, relu = 3, tanh = 4 };
 
@@ -87,6 +90,9 @@ struct LayerNormBackwardArgs {
 /// context = headMask * softmax(scale * q k') v, per head.
 /// k, v: [tokens, heads * headSize] by `offsets`; q, context: [queries, heads * headSize] by `queryOffsets`
 /// (the same array when every token asks; fewer rows when only first tokens matter).
+/// columnSums[j] = the probability that token j receives, before the head mask, summed over the heads and the queries
+/// of its sequence: a token's importance for pruning (Kim et al., "Learned Token Pruning", 2021, equation 2) before it
+/// is divided. Zero where there are no heads.
 struct AttentionArgs {
   Matrix q, k, v;
   const int32_t* queryOffsets = nullptr;
@@ -98,7 +104,8 @@ struct AttentionArgs {
   double scale = 1;
   const void* headMask = nullptr;  // [heads]
   Matrix context;
-  Matrix logSumExp;  // [queries, heads], wanted by the backward; may be empty
+  Matrix logSumExp;   // [queries, heads], wanted by the backward; may be empty
+  Matrix columnSums;  // [tokens, 1] in sumsDType(), see above; may be empty
 };
 
 /// Gradients of attention(). dContext: gradient of the (masked) context. dq, dk, dv may be empty together (nothing

@@ -228,17 +228,22 @@ TEST_F(ArgumentsTest, attention) {
   Args args = attentionOf(matrix(), matrix(), matrix(), indices({0, 4, 6}));
   args.context = matrix();
   args.logSumExp = matrix(kRows, 2);
+  args.columnSums = matrix(kRows, 1);
   expectRefusals<Args>(
       "attention", [this](const Args& a) { backend_->attention(a); }, args,
       {{"q", field(&Args::q)},
        {"k", field(&Args::k)},
        {"v", field(&Args::v)},
        {"context", field(&Args::context)},
-       {"logSumExp", field(&Args::logSumExp), optional}},
+       {"logSumExp", field(&Args::logSumExp), optional},
+       {"columnSums", field(&Args::columnSums), optional}},
       {{"context on q", field(&Args::context), field(&Args::q)},
        {"context on v", field(&Args::context), field(&Args::v)},
        {"context on logSumExp", field(&Args::context), field(&Args::logSumExp)},
-       {"logSumExp on k", field(&Args::logSumExp), field(&Args::k)}},
+       {"logSumExp on k", field(&Args::logSumExp), field(&Args::k)},
+       {"columnSums on v", field(&Args::columnSums), field(&Args::v)},
+       {"columnSums on context", field(&Args::columnSums), field(&Args::context)},
+       {"logSumExp on columnSums", field(&Args::logSumExp), field(&Args::columnSums)}},
       kAttentionChanges);
 }
 

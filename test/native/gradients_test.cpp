@@ -193,7 +193,7 @@ TEST_F(GradientTest, attentionBackwardPutsEachSequenceIntoItsGroup) {
   const Tensor q = tensor(3, 2, draw(1, 6)), k = tensor(3, 2, draw(2, 6)), v = tensor(3, 2, draw(3, 6));
   const Tensor context = backend_->tensor(3, 2), logSumExp = backend_->tensor(3, 1);
   const int32_t* offsets = indices({0, 1, 2, 3});
-  args.forward = {q.view, k.view, v.view, offsets, offsets, 3, 1, 1, 2, 1.0, nullptr, context.view, logSumExp.view};
+  args.forward = {q.view, k.view, v.view, offsets, offsets, 3, 1, 1, 2, 1.0, nullptr, context.view, logSumExp.view, {}};
   backend_->attention(args.forward);
   const Tensor dContext = tensor(3, 2, {1, 0, 10, 0, 0, 100});
   const Tensor sums = tensor(2, 1, {0.5, 0});

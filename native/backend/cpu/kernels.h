@@ -64,7 +64,8 @@ struct AttentionHead {
 /// At most kQueryBlock queries.
 struct AttentionKernelArgs : AttentionHead {
   Rows context;
-  Rows logSumExp;  // a column; data may be null
+  Rows logSumExp;     // a column; data may be null
+  float* columnSums;  // [keys], overwritten with the sums over these queries; may be null
 };
 
 /// All queries of the sequence.

@@ -90,7 +90,10 @@ void runLinear(State& state, const LinearArgs& args) {
 
 template <typename T>
 void runAttention(State& state, const AttentionArgs& args) {
-  attention<T>(args, state.products, state.runtime.stream());
+  const auto run = [&](void* scratch) { attention<T>(args, state.products, scratch, state.runtime.stream()); };
+  if (!args.columnSums) return run(nullptr);
+  const DeviceArray<char> scratch(state.runtime, attentionScratch(args) + 1);
+  run(scratch.data());
 }
 
 void runAttentionBackward(State& state, const AttentionBackwardArgs& args) {

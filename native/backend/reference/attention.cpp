@@ -32,6 +32,7 @@ void attention(const AttentionArgs& args) {
   const int64_t size = args.headSize;
   const T* headMask = vectorOf<T>(args.headMask);
   std::vector<T> probability(static_cast<size_t>(args.longest));
+  for (int64_t t = 0; t < args.columnSums.rows; ++t) *args.columnSums.row<T>(t) = 0;
   forEachQuery(args, [&](int32_t s, int64_t query, int64_t head) {
     const int64_t first = args.offsets[s];
     const int64_t tokens = args.offsets[s + 1] - first;
@@ -50,6 +51,9 @@ void attention(const AttentionArgs& args) {
       T value = 0;
       for (int64_t t = 0; t < tokens; ++t) value += probability[t] * args.v.row<T>(first + t)[head * size + d];
       args.context.row<T>(query)[head * size + d] = value / sum * (headMask ? headMask[head] : T(1));
+    }
+    if (args.columnSums) {
+      for (int64_t t = 0; t < tokens; ++t) *args.columnSums.row<T>(first + t) += probability[t] / sum;
     }
     if (args.logSumExp) args.logSumExp.row<T>(query)[head] = largest + std::log(sum);
   });
