@@ -130,6 +130,7 @@ void Backend::attentionBackward(const AttentionBackwardArgs& args) {
   const NamedMatrix q{"q", forward.q}, k{"k", forward.k}, v{"v", forward.v}, logSumExp{"logSumExp", forward.logSumExp};
   const NamedMatrix dContext{"dContext", args.dContext}, dq{"dq", args.dq}, dk{"dk", args.dk}, dv{"dv", args.dv};
   const NamedMatrix headMaskGradient{"headMaskGradient", args.headMaskGradient};
+  const NamedMatrix dColumnSums{"dColumnSums", args.dColumnSums};
   requireAttentionInputs(arguments, forward);
   arguments.shape(logSumExp, forward.q.rows, forward.heads);
   arguments.shape(dContext, forward.q.rows, forward.q.cols);
@@ -138,11 +139,12 @@ void Backend::attentionBackward(const AttentionBackwardArgs& args) {
   arguments.optionalShape(dq, forward.q.rows, forward.q.cols);
   arguments.optionalShape(dk, forward.k.rows, forward.k.cols);
   arguments.optionalShape(dv, forward.k.rows, forward.k.cols);
+  arguments.optionalShape(dColumnSums, forward.k.rows, 1);
   requireGroupedGradient(arguments, headMaskGradient, forward.heads, forward.sequences, forward.offsets, args.groups);
-  arguments.separate(dq, {q, k, v, logSumExp, dContext, dk, dv, headMaskGradient});
-  arguments.separate(dk, {q, k, v, logSumExp, dContext, dv, headMaskGradient});
-  arguments.separate(dv, {q, k, v, logSumExp, dContext, headMaskGradient});
-  arguments.separate(headMaskGradient, {q, k, v, logSumExp, dContext});
+  arguments.separate(dq, {q, k, v, logSumExp, dContext, dColumnSums, dk, dv, headMaskGradient});
+  arguments.separate(dk, {q, k, v, logSumExp, dContext, dColumnSums, dv, headMaskGradient});
+  arguments.separate(dv, {q, k, v, logSumExp, dContext, dColumnSums, headMaskGradient});
+  arguments.separate(headMaskGradient, {q, k, v, logSumExp, dContext, dColumnSums});
   check(table_->attentionBackward(state_, &args));
 }
 

@@ -110,13 +110,15 @@ struct AttentionArgs {
 
 /// Gradients of attention(). dContext: gradient of the (masked) context. dq, dk, dv may be empty together (nothing
 /// flows below layer 0). headMaskGradient: [groups, heads], row groups[s] += the gradient of sequence s; it may be
-/// empty. dq, dk, dv are overwritten.
+/// empty. dq, dk, dv are overwritten. dColumnSums: [tokens, 1], the gradient of columnSums, which dq and dk then take
+/// in as well; it may be empty.
 struct AttentionBackwardArgs {
   AttentionArgs forward;  // context unused, logSumExp as saved
   Matrix dContext;
   Matrix dq, dk, dv;
   Matrix headMaskGradient;
   const int32_t* groups = nullptr;  // [sequences] -> row of headMaskGradient, never descending
+  Matrix dColumnSums;
 };
 
 /// Backward of columnMask * activation(preActivation) at a sub-layer with masked units.

@@ -260,6 +260,7 @@ TEST_F(ArgumentsTest, attentionBackward) {
   args.dk = matrix();
   args.dv = matrix();
   args.headMaskGradient = matrix(2, 2);
+  args.dColumnSums = matrix(kRows, 1);
   args.groups = indices({0, 1});
   std::vector<Spoiled<Args>> changes{{"no groups", [](Args& a) { a.groups = nullptr; }},
                                      {"no rows of headMaskGradient", [](Args& a) { a.headMaskGradient.rows = 0; }}};
@@ -276,8 +277,10 @@ TEST_F(ArgumentsTest, attentionBackward) {
        {"dq", field(&Args::dq)},
        {"dk", field(&Args::dk)},
        {"dv", field(&Args::dv)},
-       {"headMaskGradient", field(&Args::headMaskGradient), anyRows | optional}},
+       {"headMaskGradient", field(&Args::headMaskGradient), anyRows | optional},
+       {"dColumnSums", field(&Args::dColumnSums), optional}},
       {{"dq on dContext", field(&Args::dq), field(&Args::dContext)},
+       {"dk on dColumnSums", field(&Args::dk), field(&Args::dColumnSums)},
        {"dk on k", field(&Args::dk), forward(&AttentionArgs::k)},
        {"dv on dk", field(&Args::dv), field(&Args::dk)},
        {"headMaskGradient on dv", field(&Args::headMaskGradient), field(&Args::dv)}},

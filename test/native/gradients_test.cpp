@@ -121,7 +121,8 @@ class AttentionGradientTest : public GradientTest {
     const int64_t queryRows = queryOffsets_.back();
     const int64_t tokens = offsets_.back();
     kept_ = {tensor(queryRows, kWidth, at.q),     tensor(tokens, kWidth, at.k), tensor(tokens, kWidth, at.v),
-             backend_->tensor(queryRows, kWidth), vector(at.headMask),          backend_->tensor(queryRows, kHeads)};
+             backend_->tensor(queryRows, kWidth), vector(at.headMask),          backend_->tensor(queryRows, kHeads),
+             backend_->tensor(tokens, 1)};
     AttentionArgs args;
     args.q = kept_[0].view;
     args.k = kept_[1].view;
@@ -129,6 +130,7 @@ class AttentionGradientTest : public GradientTest {
     args.context = kept_[3].view;
     args.headMask = kept_[4].view.data;
     args.logSumExp = kept_[5].view;
+    args.columnSums = kept_[6].view;
     args.queryOffsets = indices(queryOffsets_);
     args.offsets = indices(offsets_);
     args.sequences = static_cast<int32_t>(offsets_.size()) - 1;
@@ -140,18 +142,19 @@ class AttentionGradientTest : public GradientTest {
     return args;
   }
 
-  void expectGradients() {
+  /// Of an objective that looks at the context and, where `columnSums` says so, at the probability of each token too.
+  void expectGradients(bool columnSums) {
     const int64_t queryRows = queryOffsets_.back();
     const int64_t tokens = offsets_.back();
     const AttentionValues at{
         draw(1, queryRows * kWidth), draw(2, tokens * kWidth), draw(3, tokens * kWidth), {0.6, -1.3}};
-    const Values dy = draw(5, queryRows * kWidth);
+    const Values dy = draw(5, queryRows * kWidth), dSums = draw(6, tokens);
     const auto objective = [&](Values AttentionValues::*field) {
       return [&, field](const Values& moved) {
         AttentionValues values = at;
         values.*field = moved;
         forward(values);
-        return dot(read(kept_[3]), dy);
+        return dot(read(kept_[3]), dy) + (columnSums ? dot(read(kept_[6]), dSums) : 0.0);
       };
     };
     AttentionBackwardArgs args;
@@ -161,6 +164,8 @@ class AttentionGradientTest : public GradientTest {
     const Tensor dk = backend_->tensor(tokens, kWidth);
     const Tensor dv = backend_->tensor(tokens, kWidth);
     const Tensor headMask = backend_->tensor(1, kHeads);
+    const Tensor dColumnSums = tensor(tokens, 1, dSums);
+    if (columnSums) args.dColumnSums = dColumnSums.view;
     args.dContext = dContext.view;
     args.dq = dq.view;
     args.dk = dk.view;
@@ -181,11 +186,14 @@ class AttentionGradientTest : public GradientTest {
   std::vector<Tensor> kept_;
 };
 
-TEST_F(AttentionGradientTest, attentionBackwardIsTheGradientOfItsInputsAndHeadMask) { expectGradients(); }
+TEST_F(AttentionGradientTest, attentionBackwardIsTheGradientOfItsInputsAndHeadMask) { expectGradients(false); }
+
+TEST_F(AttentionGradientTest, attentionBackwardAddsWhatColumnSumsGive) { expectGradients(true); }
 
 TEST_F(AttentionGradientTest, attentionBackwardHoldsWithFewerQueriesThanTokens) {
   queryOffsets_ = {0, 1, 1, 3};
-  expectGradients();
+  expectGradients(false);
+  expectGradients(true);
 }
 
 TEST_F(GradientTest, attentionBackwardPutsEachSequenceIntoItsGroup) {

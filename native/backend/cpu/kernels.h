@@ -72,6 +72,7 @@ struct AttentionKernelArgs : AttentionHead {
 struct AttentionBackwardKernelArgs : AttentionHead {
   ConstRows dContext;
   ConstRows logSumExp;      // a column
+  ConstRows dColumnSums;    // a column; data may be null
   Rows dq, dk, dv;          // data null together: only the mask's gradient
   float* headMaskGradient;  // one float, overwritten
 };

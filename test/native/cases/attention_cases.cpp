@@ -52,6 +52,7 @@ struct Wanted {
   bool inputs = true;
   bool headMask = true;
   bool oneGroup = false;  // all sequences in one row of the mask gradient
+  bool columnSums = false;
 };
 
 OperationCase attentionBackwardCase(const std::string& name, const AttentionShape& shape, Wanted wanted = {}) {
@@ -72,6 +73,7 @@ OperationCase attentionBackwardCase(const std::string& name, const AttentionShap
               args.headMaskGradient = gradient.sums;
               args.groups = gradient.groups;
             }
+            if (wanted.columnSums) args.dColumnSums = run.input(run.tokens(), 1);
             run.backend().attentionBackward(args);
           }};
 }
@@ -89,6 +91,7 @@ std::vector<OperationCase> attentionCases() {
     cases.push_back(attentionCase("attention" + name, shape));
     cases.push_back(attentionCase("attentionColumnSums" + name, shape, {true, true}));
     cases.push_back(attentionBackwardCase("attentionBackward" + name, shape));
+    cases.push_back(attentionBackwardCase("attentionBackwardColumnSums" + name, shape, {true, true, false, true}));
   };
   for (int32_t headSize : {1, 4, 7, 16, 32, 33, 64, 128}) {
     both("OfHeadSize" + std::to_string(headSize), {kAllAsk, 2, headSize});
@@ -109,6 +112,8 @@ std::vector<OperationCase> attentionCases() {
   cases.push_back(attentionBackwardCase("attentionBackwardMaskOnly", {kAllAsk, 3, 32}, {false, true}));
   cases.push_back(attentionBackwardCase("attentionBackwardInputsOnly", {kAllAsk, 3, 32}, {true, false}));
   cases.push_back(attentionBackwardCase("attentionBackwardOneGroup", {kSomeAsk, 3, 32}, {true, true, true}));
+  cases.push_back(
+      attentionBackwardCase("attentionBackwardMaskOnlyWithColumnSums", {kAllAsk, 3, 32}, {false, true, false, true}));
   return cases;
 }
 
@@ -121,7 +126,8 @@ OperationCase randomAttention(Random& random) {
   if (random.chance()) batch.queries = batch.lengths;
   const AttentionShape shape{batch, random.between(1, 7), random.between(1, 70), random.chance()};
   if (random.chance()) return attentionCase("attention", shape, {random.chance(), random.chance()});
-  return attentionBackwardCase("attentionBackward", shape, {random.chance(), random.chance(), random.chance()});
+  return attentionBackwardCase("attentionBackward", shape,
+                               {random.chance(), random.chance(), random.chance(), random.chance()});
 }
 
 }  // namespace espalier::test
