@@ -46,6 +46,11 @@ void requireGroupedGradient(const Arguments& arguments, const NamedMatrix& gradi
   arguments.require(groups != nullptr, "groups is missing");
 }
 
+/// An index array as a view, to be compared with others.
+Matrix indexView(const int32_t* indices, int64_t count) {
+  return {const_cast<int32_t*>(indices), DType::i32, 1, count, count};
+}
+
 /// What transposedProduct() and gram() ask of their result.
 void requireProduct(const Arguments& arguments, const Matrix& c, int64_t rows, int64_t cols, DType dtype) {
   arguments.shape({"c", c}, rows, cols, c.dtype == DType::f64 ? DType::f64 : dtype);
@@ -179,6 +184,25 @@ void Backend::scatterAddRows(const ScatterAddRowsArgs& args) {
   arguments.require(args.x.rows <= args.y.rows, "x has more rows than y, so its rows cannot be distinct");
   arguments.separate({"y", args.y}, {{"x", args.x}});
   check(table_->scatterAddRows(state_, &args));
+}
+
+void Backend::selectTokens(const SelectTokensArgs& args) {
+  const Arguments arguments("selectTokens", dtype());
+  const int64_t tokens = args.scores.rows;
+  arguments.shape({"scores", args.scores}, tokens, 1, sumsDType(dtype()));
+  arguments.require(std::isfinite(args.threshold), "threshold must be finite");
+  arguments.require(args.sequences >= 0, "sequences must not be negative");
+  arguments.require(args.sequences > 0 || tokens == 0, "scores has tokens but there are no sequences");
+  arguments.require(args.sequences == 0 || (args.offsets && args.lengths), "offsets or lengths is missing");
+  arguments.require(tokens == 0 || args.rows, "rows is missing");
+  arguments.require(args.newOffsets != nullptr, "newOffsets is missing");
+  const Matrix offsets = indexView(args.offsets, args.sequences + int64_t{1});
+  const Matrix newOffsets = indexView(args.newOffsets, args.sequences + int64_t{1});
+  const Matrix lengths = indexView(args.lengths, args.sequences), rows = indexView(args.rows, tokens);
+  const NamedMatrix scores{"scores", args.scores};
+  arguments.separate({"rows", rows}, {scores, {"offsets", offsets}, {"lengths", lengths}, {"newOffsets", newOffsets}});
+  arguments.separate({"newOffsets", newOffsets}, {scores, {"offsets", offsets}, {"lengths", lengths}});
+  check(table_->selectTokens(state_, &args));
 }
 
 void Backend::transposedProduct(const TransposedProductArgs& args) {

@@ -151,6 +151,21 @@ struct ScatterAddRowsArgs {
   Matrix y;
 };
 
+/// Which tokens go on: the first of each sequence, and every token with scores[token] >= threshold * lengths[sequence].
+/// With attention()'s columnSums for scores and `threshold` the wanted one times the number of heads, that asks for a
+/// mean over heads and queries; `lengths` are what it divides by, the sequences' own or those they came in with.
+/// rows[i] receives the row of the i-th token that goes on, ascending, as gatherRows() takes it, and what lies behind
+/// the last one stays as it is; newOffsets receives their offsets, whose last entry is how many there are.
+struct SelectTokensArgs {
+  Matrix scores;  // [tokens, 1] in sumsDType()
+  const int32_t* offsets = nullptr;
+  const int32_t* lengths = nullptr;  // [sequences]
+  int32_t sequences = 0;
+  double threshold = 0;
+  int32_t* rows = nullptr;        // room for every token
+  int32_t* newOffsets = nullptr;  // [sequences + 1]
+};
+
 /// c (+)= a' b with a: [n, p], b: [n, q], c: [p, q] in f64, or in the backend's dtype. `accumulate` adds to c.
 /// Rows are summed in fixed-size chunks in the backend's dtype, chunks in c's dtype.
 struct TransposedProductArgs {

@@ -74,6 +74,7 @@ struct BackendTable {
   Status (*activationBackward)(BackendState*, const ActivationBackwardArgs*);
   Status (*gatherRows)(BackendState*, const GatherRowsArgs*);
   Status (*scatterAddRows)(BackendState*, const ScatterAddRowsArgs*);
+  Status (*selectTokens)(BackendState*, const SelectTokensArgs*);
   Status (*transposedProduct)(BackendState*, const TransposedProductArgs*);
   Status (*gram)(BackendState*, const GramArgs*);
   Status (*columnSums)(BackendState*, const ColumnSumsArgs*);

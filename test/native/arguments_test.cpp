@@ -336,6 +336,32 @@ TEST_F(ArgumentsTest, scatterAddRows) {
       {{"no rows", [](Args& a) { a.rows = nullptr; }}, {"more rows of x than of y", [](Args& a) { a.y.rows = 1; }}});
 }
 
+TEST_F(ArgumentsTest, selectTokens) {
+  using Args = SelectTokensArgs;
+  const Matrix rows = matrix(1, kRows, DType::i32), newOffsets = matrix(1, 3, DType::i32);
+  const Args args{matrix(kRows, 1),
+                  indices({0, 4, 6}),
+                  indices({4, 2}),
+                  2,
+                  0.5,
+                  static_cast<int32_t*>(rows.data),
+                  static_cast<int32_t*>(newOffsets.data)};
+  const auto write = [](const int32_t* readOnly) { return const_cast<int32_t*>(readOnly); };
+  expectRefusals<Args>("selectTokens", [this](const Args& a) { backend_->selectTokens(a); }, args,
+                       {{"scores", field(&Args::scores), anyRows}}, {},
+                       {{"no offsets", [](Args& a) { a.offsets = nullptr; }},
+                        {"no lengths", [](Args& a) { a.lengths = nullptr; }},
+                        {"no rows", [](Args& a) { a.rows = nullptr; }},
+                        {"no newOffsets", [](Args& a) { a.newOffsets = nullptr; }},
+                        {"negative sequences", [](Args& a) { a.sequences = -1; }},
+                        {"tokens of no sequence", [](Args& a) { a.sequences = 0; }},
+                        {"an infinite threshold", [](Args& a) { a.threshold = kInfinity; }},
+                        {"newOffsets on offsets", [write](Args& a) { a.newOffsets = write(a.offsets); }},
+                        {"newOffsets on rows", [](Args& a) { a.newOffsets = a.rows; }},
+                        {"rows on lengths", [write](Args& a) { a.rows = write(a.lengths); }},
+                        {"rows on scores", [](Args& a) { a.rows = static_cast<int32_t*>(a.scores.data); }}});
+}
+
 TEST_F(ArgumentsTest, transposedProduct) {
   using Args = TransposedProductArgs;
   expectRefusals<Args>("transposedProduct", [this](const Args& a) { backend_->transposedProduct(a); },

@@ -101,6 +101,10 @@ void runAttentionBackward(State& state, const AttentionBackwardArgs& args) {
   attentionBackward<float>(args, state.products, scratch.data(), state.runtime.stream());
 }
 
+Status runSelectTokens(BackendState* opened, const SelectTokensArgs* args) {
+  return onDevice(opened, [&](State& state) { selectTokens(*args, state.runtime); });
+}
+
 void runTransposedProduct(State& state, const TransposedProductArgs& args) {
   transposedProduct(args, state.runtime, state.multiplier);
 }
@@ -207,6 +211,7 @@ BackendTable makeTable() {
       runInFloat<ActivationBackwardArgs, onRuntime<ActivationBackwardArgs, activationBackward<float>>>;
   table.gatherRows = kEveryType<GatherRowsArgs, gatherRows<float>, gatherRows<Half>, gatherRows<Bfloat16>>;
   table.scatterAddRows = runInFloat<ScatterAddRowsArgs, onStream<ScatterAddRowsArgs, scatterAddRows<float>>>;
+  table.selectTokens = runSelectTokens;
   table.transposedProduct = runInFloat<TransposedProductArgs, runTransposedProduct>;
   table.gram = runInFloat<GramArgs, runGram>;
   table.columnSums = runInFloat<ColumnSumsArgs, onRuntime<ColumnSumsArgs, columnSums<float>>>;

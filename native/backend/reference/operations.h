@@ -50,6 +50,8 @@ void gatherRows(const GatherRowsArgs& args);
 template <typename T>
 void scatterAddRows(const ScatterAddRowsArgs& args);
 template <typename T>
+void selectTokens(const SelectTokensArgs& args);
+template <typename T>
 void transposedProduct(const TransposedProductArgs& args);
 template <typename T>
 void gram(const GramArgs& args);

@@ -25,6 +25,7 @@ template <typename T>
 void gatherRows(const GatherRowsArgs& args, Stream stream);
 template <typename T>
 void scatterAddRows(const ScatterAddRowsArgs& args, Stream stream);
+void selectTokens(const SelectTokensArgs& args, Runtime& runtime);
 template <typename T>
 void subtract(const SubtractArgs& args, Stream stream);
 /// to = from', both of T.
