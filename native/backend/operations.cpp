@@ -110,8 +110,13 @@ void Backend::layerNormBackward(const LayerNormBackwardArgs& args) {
   arguments.shape({"statistics", args.statistics}, args.x.rows, 2);
   arguments.shape({"dx", args.dx}, args.x.rows, args.x.cols);
   arguments.require(args.gamma != nullptr, "gamma is missing");
+  const NamedMatrix dGamma{"dGamma", args.dGamma}, dBeta{"dBeta", args.dBeta};
+  if (args.dGamma) arguments.shape(dGamma, 1, args.x.cols, DType::f64);
+  if (args.dBeta) arguments.shape(dBeta, 1, args.x.cols, DType::f64);
   arguments.sameOrSeparate({"dx", args.dx}, {"dy", args.dy});
-  arguments.separate({"dx", args.dx}, {{"x", args.x}, {"statistics", args.statistics}});
+  arguments.separate({"dx", args.dx}, {{"x", args.x}, {"statistics", args.statistics}, dGamma, dBeta});
+  arguments.separate(dGamma, {{"dy", args.dy}, {"x", args.x}, {"statistics", args.statistics}, dBeta});
+  arguments.separate(dBeta, {{"dy", args.dy}, {"x", args.x}, {"statistics", args.statistics}});
   check(table_->layerNormBackward(state_, &args));
 }
 

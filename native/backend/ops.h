@@ -77,13 +77,15 @@ struct LayerNormArgs {
   Matrix statistics;
 };
 
-/// dx = gradient with respect to x; x and statistics as in the forward. dx may alias dy.
+/// dx = gradient with respect to x; x and statistics as in the forward. dx may alias dy. dGamma and dBeta: [1, cols] in
+/// f64, each += its gradient summed over the rows; they may be empty.
 struct LayerNormBackwardArgs {
   Matrix dy;
   Matrix x;
   Matrix statistics;
   const void* gamma = nullptr;
   Matrix dx;
+  Matrix dGamma = {}, dBeta = {};
 };
 
 /// Variable-length attention, every query of a sequence against every token of it:

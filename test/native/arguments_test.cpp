@@ -188,13 +188,24 @@ TEST_F(ArgumentsTest, layerNorm) {
 
 TEST_F(ArgumentsTest, layerNormBackward) {
   using Args = LayerNormBackwardArgs;
-  const Args args{matrix(), matrix(), matrix(kRows, 2), vector(), matrix()};
+  const Args args{matrix(),
+                  matrix(),
+                  matrix(kRows, 2),
+                  vector(),
+                  matrix(),
+                  matrix(1, kCols, DType::f64),
+                  matrix(1, kCols, DType::f64)};
   expectRefusals<Args>("layerNormBackward", [this](const Args& a) { backend_->layerNormBackward(a); }, args,
                        {{"dy", field(&Args::dy)},
                         {"x", field(&Args::x)},
                         {"statistics", field(&Args::statistics)},
-                        {"dx", field(&Args::dx)}},
-                       {{"dx on x", field(&Args::dx), field(&Args::x)},
+                        {"dx", field(&Args::dx)},
+                        {"dGamma", field(&Args::dGamma), optional},
+                        {"dBeta", field(&Args::dBeta), optional}},
+                       {{"dGamma on dx", field(&Args::dGamma), field(&Args::dx)},
+                        {"dGamma on dBeta", field(&Args::dGamma), field(&Args::dBeta)},
+                        {"dBeta on dy", field(&Args::dBeta), field(&Args::dy)},
+                        {"dx on x", field(&Args::dx), field(&Args::x)},
                         {"dx on statistics", field(&Args::dx), field(&Args::statistics)}},
                        {{"no gamma", [](Args& a) { a.gamma = nullptr; }}});
 }

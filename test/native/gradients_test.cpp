@@ -85,24 +85,29 @@ TEST_F(GradientTest, linearWithTheTransposedPackingIsItsInputsGradient) {
   expectGradient("x", x, objective, read(dx));
 }
 
-TEST_F(GradientTest, layerNormBackwardIsItsInputsGradient) {
+TEST_F(GradientTest, layerNormBackwardIsTheGradientOfItsInputAndParameters) {
   const int64_t rows = 3, cols = 7;
-  const Values x = draw(1, rows * cols, 2);
-  const Values dy = draw(2, rows * cols);
-  const Tensor gamma = vector(draw(3, cols));
-  const Tensor beta = vector(draw(4, cols));
+  const Values x = draw(1, rows * cols, 2), dy = draw(2, rows * cols), gamma = draw(3, cols), beta = draw(4, cols);
   const Tensor statistics = backend_->tensor(rows, 2);
-  const auto forward = [&](const Values& at) {
+  const auto forward = [&](const Values& input, const Values& factors, const Values& shifts) {
     const Tensor y = backend_->tensor(rows, cols);
-    const Tensor input = tensor(rows, cols, at);
-    backend_->layerNorm({input.view, gamma.view.data, beta.view.data, 1e-5, y.view, statistics.view});
+    const Tensor inputTensor = tensor(rows, cols, input), factorTensor = vector(factors), shiftTensor = vector(shifts);
+    backend_->layerNorm(
+        {inputTensor.view, factorTensor.view.data, shiftTensor.view.data, 1e-5, y.view, statistics.view});
     return dot(read(y), dy);
   };
-  forward(x);
-  const Tensor dx = backend_->tensor(rows, cols);
+  forward(x, gamma, beta);
+  const Tensor dyTensor = tensor(rows, cols, dy), input = tensor(rows, cols, x), factors = vector(gamma);
+  const Tensor dx = backend_->tensor(rows, cols), dGamma = backend_->tensor(1, cols), dBeta = backend_->tensor(1, cols);
   backend_->layerNormBackward(
-      {tensor(rows, cols, dy).view, tensor(rows, cols, x).view, statistics.view, gamma.view.data, dx.view});
-  expectGradient("x", x, forward, read(dx));
+      {dyTensor.view, input.view, statistics.view, factors.view.data, dx.view, dGamma.view, dBeta.view});
+  const Values inputGradient = read(dx), gammaGradient = read(dGamma), betaGradient = read(dBeta);
+  expectGradient(
+      "x", x, [&](const Values& at) { return forward(at, gamma, beta); }, inputGradient);
+  expectGradient(
+      "gamma", gamma, [&](const Values& at) { return forward(x, at, beta); }, gammaGradient);
+  expectGradient(
+      "beta", beta, [&](const Values& at) { return forward(x, gamma, at); }, betaGradient);
 }
 
 /// The inputs of one attention, as plain values to take differences of.

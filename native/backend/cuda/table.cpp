@@ -204,7 +204,7 @@ BackendTable makeTable() {
   table.embed = kEveryType<EmbedArgs, embed<float>, embed<Half>, embed<Bfloat16>>;
   table.layerNorm = kEveryType<LayerNormArgs, layerNorm<float>, layerNorm<Half>, layerNorm<Bfloat16>>;
   table.layerNormBackward =
-      runInFloat<LayerNormBackwardArgs, onStream<LayerNormBackwardArgs, layerNormBackward<float>>>;
+      runInFloat<LayerNormBackwardArgs, onRuntime<LayerNormBackwardArgs, layerNormBackward<float>>>;
   table.attention = run<AttentionArgs, runAttention<float>, runAttention<Half>, runAttention<Bfloat16>>;
   table.attentionBackward = runInFloat<AttentionBackwardArgs, runAttentionBackward>;
   table.activationBackward =

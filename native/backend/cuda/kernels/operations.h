@@ -19,7 +19,10 @@ void embed(const EmbedArgs& args, Stream stream);
 template <typename T>
 void layerNorm(const LayerNormArgs& args, Stream stream);
 template <typename T>
-void layerNormBackward(const LayerNormBackwardArgs& args, Stream stream);
+void layerNormBackward(const LayerNormBackwardArgs& args, Runtime& runtime);
+/// dGamma and dBeta.
+template <typename T>
+void addLayerNormParameterGradients(const LayerNormBackwardArgs& args, Runtime& runtime);
 
 template <typename T>
 void gatherRows(const GatherRowsArgs& args, Stream stream);
