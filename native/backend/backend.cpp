@@ -160,6 +160,13 @@ std::shared_ptr<Buffer> Backend::indices(const std::vector<int32_t>& values) {
   return buffer;
 }
 
+std::vector<int32_t> Backend::readIndices(const int32_t* from, int64_t count) {
+  std::vector<int32_t> values(static_cast<size_t>(count));
+  const size_t bytes = values.size() * sizeof(int32_t);
+  if (!values.empty()) check(table_->copyOut(state_, values.data(), from, bytes, bytes, 1));
+  return values;
+}
+
 void Backend::fillZero(const Matrix& view) {
   Arguments("fillZero", view.dtype).shape({"view", view}, view.rows, view.cols);
   if (isEmpty(view)) return;

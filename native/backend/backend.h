@@ -88,6 +88,8 @@ class Backend : public std::enable_shared_from_this<Backend> {
   void read(const Matrix& view, double* values);
   /// A contiguous device copy of host integers.
   std::shared_ptr<Buffer> indices(const std::vector<int32_t>& values);
+  /// A host copy of `count` device integers.
+  std::vector<int32_t> readIndices(const int32_t* from, int64_t count);
   void fillZero(const Matrix& view);
 
   std::shared_ptr<Weight> pack(const Matrix& weight, bool transposed);
@@ -105,6 +107,7 @@ class Backend : public std::enable_shared_from_this<Backend> {
   void activationBackward(const ActivationBackwardArgs& args);
   void gatherRows(const GatherRowsArgs& args);
   void scatterAddRows(const ScatterAddRowsArgs& args);
+  void selectTokens(const SelectTokensArgs& args);
   void transposedProduct(const TransposedProductArgs& args);
   void gram(const GramArgs& args);
   void columnSums(const ColumnSumsArgs& args);

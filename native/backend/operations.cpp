@@ -46,6 +46,11 @@ void requireGroupedGradient(const Arguments& arguments, const NamedMatrix& gradi
   arguments.require(groups != nullptr, "groups is missing");
 }
 
+/// An index array as a view, to be compared with others.
+Matrix indexView(const int32_t* indices, int64_t count) {
+  return {const_cast<int32_t*>(indices), DType::i32, 1, count, count};
+}
+
 /// What transposedProduct() and gram() ask of their result.
 void requireProduct(const Arguments& arguments, const Matrix& c, int64_t rows, int64_t cols, DType dtype) {
   arguments.shape({"c", c}, rows, cols, c.dtype == DType::f64 ? DType::f64 : dtype);
@@ -105,19 +110,27 @@ void Backend::layerNormBackward(const LayerNormBackwardArgs& args) {
   arguments.shape({"statistics", args.statistics}, args.x.rows, 2);
   arguments.shape({"dx", args.dx}, args.x.rows, args.x.cols);
   arguments.require(args.gamma != nullptr, "gamma is missing");
+  const NamedMatrix dGamma{"dGamma", args.dGamma}, dBeta{"dBeta", args.dBeta};
+  if (args.dGamma) arguments.shape(dGamma, 1, args.x.cols, DType::f64);
+  if (args.dBeta) arguments.shape(dBeta, 1, args.x.cols, DType::f64);
   arguments.sameOrSeparate({"dx", args.dx}, {"dy", args.dy});
-  arguments.separate({"dx", args.dx}, {{"x", args.x}, {"statistics", args.statistics}});
+  arguments.separate({"dx", args.dx}, {{"x", args.x}, {"statistics", args.statistics}, dGamma, dBeta});
+  arguments.separate(dGamma, {{"dy", args.dy}, {"x", args.x}, {"statistics", args.statistics}, dBeta});
+  arguments.separate(dBeta, {{"dy", args.dy}, {"x", args.x}, {"statistics", args.statistics}});
   check(table_->layerNormBackward(state_, &args));
 }
 
 void Backend::attention(const AttentionArgs& args) {
   const Arguments arguments("attention", dtype());
-  const NamedMatrix logSumExp{"logSumExp", args.logSumExp};
+  const NamedMatrix q{"q", args.q}, k{"k", args.k}, v{"v", args.v};
+  const NamedMatrix logSumExp{"logSumExp", args.logSumExp}, columnSums{"columnSums", args.columnSums};
   requireAttentionInputs(arguments, args);
   arguments.shape({"context", args.context}, args.q.rows, args.q.cols);
   arguments.optionalShape(logSumExp, args.q.rows, args.heads);
-  arguments.separate({"context", args.context}, {{"q", args.q}, {"k", args.k}, {"v", args.v}, logSumExp});
-  arguments.separate(logSumExp, {{"q", args.q}, {"k", args.k}, {"v", args.v}});
+  if (args.columnSums) arguments.shape(columnSums, args.k.rows, 1, sumsDType(dtype()));
+  arguments.separate({"context", args.context}, {q, k, v, logSumExp, columnSums});
+  arguments.separate(logSumExp, {q, k, v, columnSums});
+  arguments.separate(columnSums, {q, k, v});
   check(table_->attention(state_, &args));
 }
 
@@ -127,6 +140,7 @@ void Backend::attentionBackward(const AttentionBackwardArgs& args) {
   const NamedMatrix q{"q", forward.q}, k{"k", forward.k}, v{"v", forward.v}, logSumExp{"logSumExp", forward.logSumExp};
   const NamedMatrix dContext{"dContext", args.dContext}, dq{"dq", args.dq}, dk{"dk", args.dk}, dv{"dv", args.dv};
   const NamedMatrix headMaskGradient{"headMaskGradient", args.headMaskGradient};
+  const NamedMatrix dColumnSums{"dColumnSums", args.dColumnSums};
   requireAttentionInputs(arguments, forward);
   arguments.shape(logSumExp, forward.q.rows, forward.heads);
   arguments.shape(dContext, forward.q.rows, forward.q.cols);
@@ -135,11 +149,12 @@ void Backend::attentionBackward(const AttentionBackwardArgs& args) {
   arguments.optionalShape(dq, forward.q.rows, forward.q.cols);
   arguments.optionalShape(dk, forward.k.rows, forward.k.cols);
   arguments.optionalShape(dv, forward.k.rows, forward.k.cols);
+  arguments.optionalShape(dColumnSums, forward.k.rows, 1);
   requireGroupedGradient(arguments, headMaskGradient, forward.heads, forward.sequences, forward.offsets, args.groups);
-  arguments.separate(dq, {q, k, v, logSumExp, dContext, dk, dv, headMaskGradient});
-  arguments.separate(dk, {q, k, v, logSumExp, dContext, dv, headMaskGradient});
-  arguments.separate(dv, {q, k, v, logSumExp, dContext, headMaskGradient});
-  arguments.separate(headMaskGradient, {q, k, v, logSumExp, dContext});
+  arguments.separate(dq, {q, k, v, logSumExp, dContext, dColumnSums, dk, dv, headMaskGradient});
+  arguments.separate(dk, {q, k, v, logSumExp, dContext, dColumnSums, dv, headMaskGradient});
+  arguments.separate(dv, {q, k, v, logSumExp, dContext, dColumnSums, headMaskGradient});
+  arguments.separate(headMaskGradient, {q, k, v, logSumExp, dContext, dColumnSums});
   check(table_->attentionBackward(state_, &args));
 }
 
@@ -174,6 +189,25 @@ void Backend::scatterAddRows(const ScatterAddRowsArgs& args) {
   arguments.require(args.x.rows <= args.y.rows, "x has more rows than y, so its rows cannot be distinct");
   arguments.separate({"y", args.y}, {{"x", args.x}});
   check(table_->scatterAddRows(state_, &args));
+}
+
+void Backend::selectTokens(const SelectTokensArgs& args) {
+  const Arguments arguments("selectTokens", dtype());
+  const int64_t tokens = args.scores.rows;
+  arguments.shape({"scores", args.scores}, tokens, 1, sumsDType(dtype()));
+  arguments.require(std::isfinite(args.threshold), "threshold must be finite");
+  arguments.require(args.sequences >= 0, "sequences must not be negative");
+  arguments.require(args.sequences > 0 || tokens == 0, "scores has tokens but there are no sequences");
+  arguments.require(args.sequences == 0 || (args.offsets && args.lengths), "offsets or lengths is missing");
+  arguments.require(tokens == 0 || args.rows, "rows is missing");
+  arguments.require(args.newOffsets != nullptr, "newOffsets is missing");
+  const Matrix offsets = indexView(args.offsets, args.sequences + int64_t{1});
+  const Matrix newOffsets = indexView(args.newOffsets, args.sequences + int64_t{1});
+  const Matrix lengths = indexView(args.lengths, args.sequences), rows = indexView(args.rows, tokens);
+  const NamedMatrix scores{"scores", args.scores};
+  arguments.separate({"rows", rows}, {scores, {"offsets", offsets}, {"lengths", lengths}, {"newOffsets", newOffsets}});
+  arguments.separate({"newOffsets", newOffsets}, {scores, {"offsets", offsets}, {"lengths", lengths}});
+  check(table_->selectTokens(state_, &args));
 }
 
 void Backend::transposedProduct(const TransposedProductArgs& args) {

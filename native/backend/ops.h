@@ -19,6 +19,9 @@
 
 namespace espalier {
 
+/// The type of sums that a backend of element type `dtype` hands on to be compared: f32 where that has 16 bits.
+constexpr DType sumsDType(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
+
 /// gelu is the erf form, geluTanh is "gelu_new".
 enum class Activation : int32_t { none = 0, gelu = 1, geluTanh = 2, relu = 3, tanh = 4 };
 
@@ -74,19 +77,24 @@ struct LayerNormArgs {
   Matrix statistics;
 };
 
-/// dx = gradient with respect to x; x and statistics as in the forward. dx may alias dy.
+/// dx = gradient with respect to x; x and statistics as in the forward. dx may alias dy. dGamma and dBeta: [1, cols] in
+/// f64, each += its gradient summed over the rows; they may be empty.
 struct LayerNormBackwardArgs {
   Matrix dy;
   Matrix x;
   Matrix statistics;
   const void* gamma = nullptr;
   Matrix dx;
+  Matrix dGamma = {}, dBeta = {};
 };
 
 /// Variable-length attention, every query of a sequence against every token of it:
 /// context = headMask * softmax(scale * q k') v, per head.
 /// k, v: [tokens, heads * headSize] by `offsets`; q, context: [queries, heads * headSize] by `queryOffsets`
 /// (the same array when every token asks; fewer rows when only first tokens matter).
+/// columnSums[j] = the probability that token j receives, before the head mask, summed over the heads and the queries
+/// of its sequence: a token's importance for pruning (Kim et al., "Learned Token Pruning", 2021, equation 2) before it
+/// is divided. Zero where there are no heads.
 struct AttentionArgs {
   Matrix q, k, v;
   const int32_t* queryOffsets = nullptr;
@@ -98,18 +106,21 @@ struct AttentionArgs {
   double scale = 1;
   const void* headMask = nullptr;  // [heads]
   Matrix context;
-  Matrix logSumExp;  // [queries, heads], wanted by the backward; may be empty
+  Matrix logSumExp;   // [queries, heads], wanted by the backward; may be empty
+  Matrix columnSums;  // [tokens, 1] in sumsDType(), see above; may be empty
 };
 
 /// Gradients of attention(). dContext: gradient of the (masked) context. dq, dk, dv may be empty together (nothing
 /// flows below layer 0). headMaskGradient: [groups, heads], row groups[s] += the gradient of sequence s; it may be
-/// empty. dq, dk, dv are overwritten.
+/// empty. dq, dk, dv are overwritten. dColumnSums: [tokens, 1], the gradient of columnSums, which dq and dk then take
+/// in as well; it may be empty.
 struct AttentionBackwardArgs {
   AttentionArgs forward;  // context unused, logSumExp as saved
   Matrix dContext;
   Matrix dq, dk, dv;
   Matrix headMaskGradient;
   const int32_t* groups = nullptr;  // [sequences] -> row of headMaskGradient, never descending
+  Matrix dColumnSums;
 };
 
 /// Backward of columnMask * activation(preActivation) at a sub-layer with masked units.
@@ -140,6 +151,21 @@ struct ScatterAddRowsArgs {
   Matrix x;
   const int32_t* rows = nullptr;
   Matrix y;
+};
+
+/// Which tokens go on: the first of each sequence, and every token with scores[token] >= threshold * lengths[sequence].
+/// With attention()'s columnSums for scores and `threshold` the wanted one times the number of heads, that asks for a
+/// mean over heads and queries; `lengths` are what it divides by, the sequences' own or those they came in with.
+/// rows[i] receives the row of the i-th token that goes on, ascending, as gatherRows() takes it, and what lies behind
+/// the last one stays as it is; newOffsets receives their offsets, whose last entry is how many there are.
+struct SelectTokensArgs {
+  Matrix scores;  // [tokens, 1] in sumsDType()
+  const int32_t* offsets = nullptr;
+  const int32_t* lengths = nullptr;  // [sequences]
+  int32_t sequences = 0;
+  double threshold = 0;
+  int32_t* rows = nullptr;        // room for every token
+  int32_t* newOffsets = nullptr;  // [sequences + 1]
 };
 
 /// c (+)= a' b with a: [n, p], b: [n, q], c: [p, q] in f64, or in the backend's dtype. `accumulate` adds to c.

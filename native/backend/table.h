@@ -11,7 +11,7 @@
 namespace espalier {
 
 /// Grows by one with every incompatible change of this file or ops.h.
-constexpr int kBackendAbi = 3;
+constexpr int kBackendAbi = 4;
 
 /// What an operation returns; `message` is static or owned by the backend's state until the next call on this thread.
 struct Status {
@@ -76,6 +76,7 @@ struct BackendTable {
   Status (*activationBackward)(BackendState*, const ActivationBackwardArgs*);
   Status (*gatherRows)(BackendState*, const GatherRowsArgs*);
   Status (*scatterAddRows)(BackendState*, const ScatterAddRowsArgs*);
+  Status (*selectTokens)(BackendState*, const SelectTokensArgs*);
   Status (*transposedProduct)(BackendState*, const TransposedProductArgs*);
   Status (*gram)(BackendState*, const GramArgs*);
   Status (*columnSums)(BackendState*, const ColumnSumsArgs*);

@@ -188,13 +188,24 @@ TEST_F(ArgumentsTest, layerNorm) {
 
 TEST_F(ArgumentsTest, layerNormBackward) {
   using Args = LayerNormBackwardArgs;
-  const Args args{matrix(), matrix(), matrix(kRows, 2), vector(), matrix()};
+  const Args args{matrix(),
+                  matrix(),
+                  matrix(kRows, 2),
+                  vector(),
+                  matrix(),
+                  matrix(1, kCols, DType::f64),
+                  matrix(1, kCols, DType::f64)};
   expectRefusals<Args>("layerNormBackward", [this](const Args& a) { backend_->layerNormBackward(a); }, args,
                        {{"dy", field(&Args::dy)},
                         {"x", field(&Args::x)},
                         {"statistics", field(&Args::statistics)},
-                        {"dx", field(&Args::dx)}},
-                       {{"dx on x", field(&Args::dx), field(&Args::x)},
+                        {"dx", field(&Args::dx)},
+                        {"dGamma", field(&Args::dGamma), optional},
+                        {"dBeta", field(&Args::dBeta), optional}},
+                       {{"dGamma on dx", field(&Args::dGamma), field(&Args::dx)},
+                        {"dGamma on dBeta", field(&Args::dGamma), field(&Args::dBeta)},
+                        {"dBeta on dy", field(&Args::dBeta), field(&Args::dy)},
+                        {"dx on x", field(&Args::dx), field(&Args::x)},
                         {"dx on statistics", field(&Args::dx), field(&Args::statistics)}},
                        {{"no gamma", [](Args& a) { a.gamma = nullptr; }}});
 }
@@ -228,17 +239,22 @@ TEST_F(ArgumentsTest, attention) {
   Args args = attentionOf(matrix(), matrix(), matrix(), indices({0, 4, 6}));
   args.context = matrix();
   args.logSumExp = matrix(kRows, 2);
+  args.columnSums = matrix(kRows, 1);
   expectRefusals<Args>(
       "attention", [this](const Args& a) { backend_->attention(a); }, args,
       {{"q", field(&Args::q)},
        {"k", field(&Args::k)},
        {"v", field(&Args::v)},
        {"context", field(&Args::context)},
-       {"logSumExp", field(&Args::logSumExp), optional}},
+       {"logSumExp", field(&Args::logSumExp), optional},
+       {"columnSums", field(&Args::columnSums), optional}},
       {{"context on q", field(&Args::context), field(&Args::q)},
        {"context on v", field(&Args::context), field(&Args::v)},
        {"context on logSumExp", field(&Args::context), field(&Args::logSumExp)},
-       {"logSumExp on k", field(&Args::logSumExp), field(&Args::k)}},
+       {"logSumExp on k", field(&Args::logSumExp), field(&Args::k)},
+       {"columnSums on v", field(&Args::columnSums), field(&Args::v)},
+       {"columnSums on context", field(&Args::columnSums), field(&Args::context)},
+       {"logSumExp on columnSums", field(&Args::logSumExp), field(&Args::columnSums)}},
       kAttentionChanges);
 }
 
@@ -255,6 +271,7 @@ TEST_F(ArgumentsTest, attentionBackward) {
   args.dk = matrix();
   args.dv = matrix();
   args.headMaskGradient = matrix(2, 2);
+  args.dColumnSums = matrix(kRows, 1);
   args.groups = indices({0, 1});
   std::vector<Spoiled<Args>> changes{{"no groups", [](Args& a) { a.groups = nullptr; }},
                                      {"no rows of headMaskGradient", [](Args& a) { a.headMaskGradient.rows = 0; }}};
@@ -271,8 +288,10 @@ TEST_F(ArgumentsTest, attentionBackward) {
        {"dq", field(&Args::dq)},
        {"dk", field(&Args::dk)},
        {"dv", field(&Args::dv)},
-       {"headMaskGradient", field(&Args::headMaskGradient), anyRows | optional}},
+       {"headMaskGradient", field(&Args::headMaskGradient), anyRows | optional},
+       {"dColumnSums", field(&Args::dColumnSums), optional}},
       {{"dq on dContext", field(&Args::dq), field(&Args::dContext)},
+       {"dk on dColumnSums", field(&Args::dk), field(&Args::dColumnSums)},
        {"dk on k", field(&Args::dk), forward(&AttentionArgs::k)},
        {"dv on dk", field(&Args::dv), field(&Args::dk)},
        {"headMaskGradient on dv", field(&Args::headMaskGradient), field(&Args::dv)}},
@@ -326,6 +345,32 @@ TEST_F(ArgumentsTest, scatterAddRows) {
       {{"x", field(&Args::x), anyRows}, {"y", field(&Args::y), anyRows}},
       {{"y on x", field(&Args::y), field(&Args::x)}},
       {{"no rows", [](Args& a) { a.rows = nullptr; }}, {"more rows of x than of y", [](Args& a) { a.y.rows = 1; }}});
+}
+
+TEST_F(ArgumentsTest, selectTokens) {
+  using Args = SelectTokensArgs;
+  const Matrix rows = matrix(1, kRows, DType::i32), newOffsets = matrix(1, 3, DType::i32);
+  const Args args{matrix(kRows, 1),
+                  indices({0, 4, 6}),
+                  indices({4, 2}),
+                  2,
+                  0.5,
+                  static_cast<int32_t*>(rows.data),
+                  static_cast<int32_t*>(newOffsets.data)};
+  const auto write = [](const int32_t* readOnly) { return const_cast<int32_t*>(readOnly); };
+  expectRefusals<Args>("selectTokens", [this](const Args& a) { backend_->selectTokens(a); }, args,
+                       {{"scores", field(&Args::scores), anyRows}}, {},
+                       {{"no offsets", [](Args& a) { a.offsets = nullptr; }},
+                        {"no lengths", [](Args& a) { a.lengths = nullptr; }},
+                        {"no rows", [](Args& a) { a.rows = nullptr; }},
+                        {"no newOffsets", [](Args& a) { a.newOffsets = nullptr; }},
+                        {"negative sequences", [](Args& a) { a.sequences = -1; }},
+                        {"tokens of no sequence", [](Args& a) { a.sequences = 0; }},
+                        {"an infinite threshold", [](Args& a) { a.threshold = kInfinity; }},
+                        {"newOffsets on offsets", [write](Args& a) { a.newOffsets = write(a.offsets); }},
+                        {"newOffsets on rows", [](Args& a) { a.newOffsets = a.rows; }},
+                        {"rows on lengths", [write](Args& a) { a.rows = write(a.lengths); }},
+                        {"rows on scores", [](Args& a) { a.rows = static_cast<int32_t*>(a.scores.data); }}});
 }
 
 TEST_F(ArgumentsTest, transposedProduct) {

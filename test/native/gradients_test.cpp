@@ -85,24 +85,29 @@ TEST_F(GradientTest, linearWithTheTransposedPackingIsItsInputsGradient) {
   expectGradient("x", x, objective, read(dx));
 }
 
-TEST_F(GradientTest, layerNormBackwardIsItsInputsGradient) {
+TEST_F(GradientTest, layerNormBackwardIsTheGradientOfItsInputAndParameters) {
   const int64_t rows = 3, cols = 7;
-  const Values x = draw(1, rows * cols, 2);
-  const Values dy = draw(2, rows * cols);
-  const Tensor gamma = vector(draw(3, cols));
-  const Tensor beta = vector(draw(4, cols));
+  const Values x = draw(1, rows * cols, 2), dy = draw(2, rows * cols), gamma = draw(3, cols), beta = draw(4, cols);
   const Tensor statistics = backend_->tensor(rows, 2);
-  const auto forward = [&](const Values& at) {
+  const auto forward = [&](const Values& input, const Values& factors, const Values& shifts) {
     const Tensor y = backend_->tensor(rows, cols);
-    const Tensor input = tensor(rows, cols, at);
-    backend_->layerNorm({input.view, gamma.view.data, beta.view.data, 1e-5, y.view, statistics.view});
+    const Tensor inputTensor = tensor(rows, cols, input), factorTensor = vector(factors), shiftTensor = vector(shifts);
+    backend_->layerNorm(
+        {inputTensor.view, factorTensor.view.data, shiftTensor.view.data, 1e-5, y.view, statistics.view});
     return dot(read(y), dy);
   };
-  forward(x);
-  const Tensor dx = backend_->tensor(rows, cols);
+  forward(x, gamma, beta);
+  const Tensor dyTensor = tensor(rows, cols, dy), input = tensor(rows, cols, x), factors = vector(gamma);
+  const Tensor dx = backend_->tensor(rows, cols), dGamma = backend_->tensor(1, cols), dBeta = backend_->tensor(1, cols);
   backend_->layerNormBackward(
-      {tensor(rows, cols, dy).view, tensor(rows, cols, x).view, statistics.view, gamma.view.data, dx.view});
-  expectGradient("x", x, forward, read(dx));
+      {dyTensor.view, input.view, statistics.view, factors.view.data, dx.view, dGamma.view, dBeta.view});
+  const Values inputGradient = read(dx), gammaGradient = read(dGamma), betaGradient = read(dBeta);
+  expectGradient(
+      "x", x, [&](const Values& at) { return forward(at, gamma, beta); }, inputGradient);
+  expectGradient(
+      "gamma", gamma, [&](const Values& at) { return forward(x, at, beta); }, gammaGradient);
+  expectGradient(
+      "beta", beta, [&](const Values& at) { return forward(x, gamma, at); }, betaGradient);
 }
 
 /// The inputs of one attention, as plain values to take differences of.
@@ -121,7 +126,8 @@ class AttentionGradientTest : public GradientTest {
     const int64_t queryRows = queryOffsets_.back();
     const int64_t tokens = offsets_.back();
     kept_ = {tensor(queryRows, kWidth, at.q),     tensor(tokens, kWidth, at.k), tensor(tokens, kWidth, at.v),
-             backend_->tensor(queryRows, kWidth), vector(at.headMask),          backend_->tensor(queryRows, kHeads)};
+             backend_->tensor(queryRows, kWidth), vector(at.headMask),          backend_->tensor(queryRows, kHeads),
+             backend_->tensor(tokens, 1)};
     AttentionArgs args;
     args.q = kept_[0].view;
     args.k = kept_[1].view;
@@ -129,6 +135,7 @@ class AttentionGradientTest : public GradientTest {
     args.context = kept_[3].view;
     args.headMask = kept_[4].view.data;
     args.logSumExp = kept_[5].view;
+    args.columnSums = kept_[6].view;
     args.queryOffsets = indices(queryOffsets_);
     args.offsets = indices(offsets_);
     args.sequences = static_cast<int32_t>(offsets_.size()) - 1;
@@ -140,18 +147,19 @@ class AttentionGradientTest : public GradientTest {
     return args;
   }
 
-  void expectGradients() {
+  /// Of an objective that looks at the context and, where `columnSums` says so, at the probability of each token too.
+  void expectGradients(bool columnSums) {
     const int64_t queryRows = queryOffsets_.back();
     const int64_t tokens = offsets_.back();
     const AttentionValues at{
         draw(1, queryRows * kWidth), draw(2, tokens * kWidth), draw(3, tokens * kWidth), {0.6, -1.3}};
-    const Values dy = draw(5, queryRows * kWidth);
+    const Values dy = draw(5, queryRows * kWidth), dSums = draw(6, tokens);
     const auto objective = [&](Values AttentionValues::*field) {
       return [&, field](const Values& moved) {
         AttentionValues values = at;
         values.*field = moved;
         forward(values);
-        return dot(read(kept_[3]), dy);
+        return dot(read(kept_[3]), dy) + (columnSums ? dot(read(kept_[6]), dSums) : 0.0);
       };
     };
     AttentionBackwardArgs args;
@@ -161,6 +169,8 @@ class AttentionGradientTest : public GradientTest {
     const Tensor dk = backend_->tensor(tokens, kWidth);
     const Tensor dv = backend_->tensor(tokens, kWidth);
     const Tensor headMask = backend_->tensor(1, kHeads);
+    const Tensor dColumnSums = tensor(tokens, 1, dSums);
+    if (columnSums) args.dColumnSums = dColumnSums.view;
     args.dContext = dContext.view;
     args.dq = dq.view;
     args.dk = dk.view;
@@ -181,11 +191,14 @@ class AttentionGradientTest : public GradientTest {
   std::vector<Tensor> kept_;
 };
 
-TEST_F(AttentionGradientTest, attentionBackwardIsTheGradientOfItsInputsAndHeadMask) { expectGradients(); }
+TEST_F(AttentionGradientTest, attentionBackwardIsTheGradientOfItsInputsAndHeadMask) { expectGradients(false); }
+
+TEST_F(AttentionGradientTest, attentionBackwardAddsWhatColumnSumsGive) { expectGradients(true); }
 
 TEST_F(AttentionGradientTest, attentionBackwardHoldsWithFewerQueriesThanTokens) {
   queryOffsets_ = {0, 1, 1, 3};
-  expectGradients();
+  expectGradients(false);
+  expectGradients(true);
 }
 
 TEST_F(GradientTest, attentionBackwardPutsEachSequenceIntoItsGroup) {
@@ -193,7 +206,7 @@ TEST_F(GradientTest, attentionBackwardPutsEachSequenceIntoItsGroup) {
   const Tensor q = tensor(3, 2, draw(1, 6)), k = tensor(3, 2, draw(2, 6)), v = tensor(3, 2, draw(3, 6));
   const Tensor context = backend_->tensor(3, 2), logSumExp = backend_->tensor(3, 1);
   const int32_t* offsets = indices({0, 1, 2, 3});
-  args.forward = {q.view, k.view, v.view, offsets, offsets, 3, 1, 1, 2, 1.0, nullptr, context.view, logSumExp.view};
+  args.forward = {q.view, k.view, v.view, offsets, offsets, 3, 1, 1, 2, 1.0, nullptr, context.view, logSumExp.view, {}};
   backend_->attention(args.forward);
   const Tensor dContext = tensor(3, 2, {1, 0, 10, 0, 0, 100});
   const Tensor sums = tensor(2, 1, {0.5, 0});

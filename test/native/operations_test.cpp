@@ -34,8 +34,9 @@ std::vector<Output> resultsOn(std::shared_ptr<Backend> backend, const OperationC
   return resultsOn(std::move(backend), operation, everySequence(operation.batch));
 }
 
-/// Infinity where either is not finite, so that no such result passes.
+/// Infinity where either is not finite or has another size, so that no such result passes.
 double distance(const std::vector<double>& values, const std::vector<double>& expected) {
+  if (values.size() != expected.size()) return INFINITY;
   double largest = 0;
   double magnitude = 0;
   for (size_t i = 0; i < expected.size(); ++i) {

@@ -36,8 +36,9 @@ void attentionBackward(const AttentionBackwardArgs& args, int threads) {
     const int64_t query = task.firstQuery, token = task.firstToken;
     cpuKernels().attentionBackward(
         {headOf(forward, task, head), constRowsOf(args.dContext, query, column),
-         constRowsOf(forward.logSumExp, query, head), rowsOf(args.dq, query, column), rowsOf(args.dk, token, column),
-         rowsOf(args.dv, token, column), &maskGradients[static_cast<size_t>(task.sequence * forward.heads + head)]},
+         constRowsOf(forward.logSumExp, query, head), constRowsOf(args.dColumnSums, token),
+         rowsOf(args.dq, query, column), rowsOf(args.dk, token, column), rowsOf(args.dv, token, column),
+         &maskGradients[static_cast<size_t>(task.sequence * forward.heads + head)]},
         threadScratch(scratchFloats(task.tokens, forward.headSize)));
   });
   if (args.headMaskGradient) addToGroups(args, maskGradients);

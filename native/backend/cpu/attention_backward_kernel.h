@@ -26,6 +26,23 @@ inline void weightsAndDeltas(int keys, int lanes, const float* logSumExp, Rows w
   }
 }
 
+/// With the gradient c of the weights' sums over the queries: D_ij becomes mask * D_ij + c_j in place, and deltas
+/// follow.
+inline void addColumnGradients(int keys, int lanes, float mask, ConstRows c, ConstRows weights, Rows weightGradients,
+                               float* deltas) {
+  const Vec masks = Vec::broadcast(mask);
+  for (int lane = 0; lane < lanes; lane += Vec::kWidth) {
+    Vec delta = Vec::load(deltas + lane) * masks;
+    for (int j = 0; j < keys; ++j) {
+      const Vec added = Vec::broadcast(c.data[j * c.stride]);
+      float* gradient = weightGradients.data + j * weightGradients.stride + lane;
+      fma(Vec::load(gradient), masks, added).store(gradient);
+      delta = fma(Vec::load(weights.data + j * weights.stride + lane), added, delta);
+    }
+    delta.store(deltas + lane);
+  }
+}
+
 /// The softmax's backward: gradients[j][i] = P_ij * (D_ij - delta_i), in place.
 inline void scoreGradients(int keys, int lanes, ConstRows weights, const float* deltas, Rows gradients) {
   for (int j = 0; j < keys; ++j) {
@@ -51,6 +68,8 @@ inline void writeHead(int rows, int headSize, ConstRows from, float factor, Rows
 void attentionBackwardKernel(const AttentionBackwardKernelArgs& args, float* scratch) {
   const int keys = args.keys, headSize = args.headSize, padded = args.headStride;
   const bool flows = args.dq.data != nullptr;
+  // What scores' gradients have yet to be multiplied by: the mask, unless columns' gradients had to be added behind it.
+  const float scoreFactor = args.dColumnSums.data != nullptr ? args.scale : args.headMask * args.scale;
   Scratch memory{scratch};
   const Rows queriesTransposed = memory.rows(headSize, kScoreStride);
   const Rows gradientsTransposed = memory.rows(headSize, kScoreStride);
@@ -87,17 +106,19 @@ void attentionBackwardKernel(const AttentionBackwardKernelArgs& args, float* scr
     for (int lane = 0; lane < lanes; lane += Vec::kWidth) maskGradient = maskGradient + Vec::load(deltas + lane);
     if (!flows) continue;
 
+    if (args.dColumnSums.data != nullptr) {
+      addColumnGradients(keys, lanes, args.headMask, args.dColumnSums, constant(weights), scores, deltas);
+    }
     copyHead(count, headSize, dContext, gradients);
     product<Left::rows>(keys, padded, count, constant(weights), constant(gradients), dv, true);
     scoreGradients(keys, lanes, constant(weights), deltas, scores);
     copyHead(count, headSize, q, queries);
     product<Left::rows>(keys, padded, count, constant(scores), constant(queries), dk, true);
     product<Left::columns>(count, padded, keys, constant(scores), constant(keyRows), dq);
-    writeHead(count, headSize, constant(dq), args.headMask * args.scale,
-              {args.dq.data + first * args.dq.stride, args.dq.stride});
+    writeHead(count, headSize, constant(dq), scoreFactor, {args.dq.data + first * args.dq.stride, args.dq.stride});
   }
   if (flows) {
-    writeHead(keys, headSize, constant(dk), args.headMask * args.scale, args.dk);
+    writeHead(keys, headSize, constant(dk), scoreFactor, args.dk);
     writeHead(keys, headSize, constant(dv), args.headMask, args.dv);
   }
   *args.headMaskGradient = sum(maskGradient);

@@ -27,6 +27,19 @@ inline void softmaxColumns(int keys, int lanes, Rows scores, float* maxima, floa
   }
 }
 
+/// columnSums[j] = sum over the first `queries` columns i of weights[j][i] / sums[i].
+inline void sumWeights(int keys, int queries, int lanes, ConstRows weights, const float* sums, float* columnSums) {
+  float inverses[kQueryBlock];
+  for (int i = 0; i < lanes; ++i) inverses[i] = i < queries ? 1.0f / sums[i] : 0.0f;
+  for (int j = 0; j < keys; ++j) {
+    Vec total = Vec::zero();
+    for (int lane = 0; lane < lanes; lane += Vec::kWidth) {
+      total = fma(Vec::load(weights.data + j * weights.stride + lane), Vec::load(inverses + lane), total);
+    }
+    columnSums[j] = sum(total);
+  }
+}
+
 /// Scores are kept transposed, a row a key and a lane a query: the softmax runs down the rows without any horizontal
 /// step, K and V are used as they lie, and only the block of queries is transposed.
 void attentionKernel(const AttentionKernelArgs& args, float* scratch) {
@@ -41,6 +54,9 @@ void attentionKernel(const AttentionKernelArgs& args, float* scratch) {
   transposeHead(args.queries, lanes, args.headSize, args.scale, args.q, queries);
   productOfHead(args.keys, lanes, args.headSize, args.k, constant(queries), scores, args.v);
   softmaxColumns(args.keys, lanes, scores, maxima, sums);
+  if (args.columnSums != nullptr) {
+    sumWeights(args.keys, args.queries, lanes, constant(scores), sums, args.columnSums);
+  }
   copyHead(args.keys, args.headSize, args.v, values);
   product<Left::columns>(args.queries, args.headStride, args.keys, constant(scores), constant(values), context);
 

@@ -132,6 +132,7 @@ BackendTable makeTable() {
   table.activationBackward = run<ActivationBackwardArgs, activationBackward>;
   table.gatherRows = run<GatherRowsArgs, gatherRows>;
   table.scatterAddRows = run<ScatterAddRowsArgs, scatterAddRows>;
+  table.selectTokens = run<SelectTokensArgs, selectTokens>;
   table.transposedProduct = run<TransposedProductArgs, transposedProduct>;
   table.gram = run<GramArgs, gram>;
   table.columnSums = run<ColumnSumsArgs, columnSums>;

@@ -64,13 +64,15 @@ struct AttentionHead {
 /// At most kQueryBlock queries.
 struct AttentionKernelArgs : AttentionHead {
   Rows context;
-  Rows logSumExp;  // a column; data may be null
+  Rows logSumExp;     // a column; data may be null
+  float* columnSums;  // [keys], overwritten with the sums over these queries; may be null
 };
 
 /// All queries of the sequence.
 struct AttentionBackwardKernelArgs : AttentionHead {
   ConstRows dContext;
   ConstRows logSumExp;      // a column
+  ConstRows dColumnSums;    // a column; data may be null
   Rows dq, dk, dv;          // data null together: only the mask's gradient
   float* headMaskGradient;  // one float, overwritten
 };

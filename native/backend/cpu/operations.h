@@ -15,6 +15,7 @@ void attentionBackward(const AttentionBackwardArgs& args, int threads);
 void activationBackward(const ActivationBackwardArgs& args, int threads);
 void gatherRows(const GatherRowsArgs& args, int threads);
 void scatterAddRows(const ScatterAddRowsArgs& args, int threads);
+void selectTokens(const SelectTokensArgs& args, int threads);
 void columnSums(const ColumnSumsArgs& args, int threads);
 void subtract(const SubtractArgs& args, int threads);
 void loss(const LossArgs& args, int threads);

@@ -24,4 +24,19 @@ void scatterAddRows(const ScatterAddRowsArgs& args, int threads) {
   });
 }
 
+/// On one thread: a comparison a token is less work than to share it out.
+void selectTokens(const SelectTokensArgs& args, int) {
+  const float threshold = static_cast<float>(args.threshold);
+  int32_t kept = 0;
+  args.newOffsets[0] = 0;
+  for (int32_t sequence = 0; sequence < args.sequences; ++sequence) {
+    const int32_t first = args.offsets[sequence], end = args.offsets[sequence + 1];
+    const float least = threshold * static_cast<float>(args.lengths[sequence]);
+    for (int32_t token = first; token < end; ++token) {
+      if (token == first || *args.scores.row<float>(token) >= least) args.rows[kept++] = token;
+    }
+    args.newOffsets[sequence + 1] = kept;
+  }
+}
+
 }  // namespace espalier::cpu

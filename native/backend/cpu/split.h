@@ -20,6 +20,9 @@ void forEachChunk(int threads, int64_t total, int64_t chunk, const Body& body) {
 /// Rows a thread takes at a time: about 64 KiB.
 inline int64_t rowsPerChunk(int64_t cols) { return std::max<int64_t>(1, 16384 / std::max<int64_t>(1, cols)); }
 
+/// Columns a thread sums up at a time: their running sums stay in the cache while it walks down all rows.
+constexpr int64_t kSumColumns = 128;
+
 inline const float* floats(const void* vector) { return static_cast<const float*>(vector); }
 
 /// A matrix as the kernels take it, from its element (row, col) on; no data where the matrix is absent.

@@ -2,16 +2,9 @@
 #include "backend/cpu/split.h"
 
 namespace espalier::cpu {
-namespace {
-
-/// Columns a thread takes at a time: their running sums stay in the cache while it walks down all rows.
-constexpr int64_t kColumns = 128;
-
-}  // namespace
-
 void columnSums(const ColumnSumsArgs& args, int threads) {
-  forEachChunk(threads, args.x.cols, kColumns, [&](int64_t first, int64_t cols) {
-    double sums[kColumns] = {}, squares[kColumns] = {};
+  forEachChunk(threads, args.x.cols, kSumColumns, [&](int64_t first, int64_t cols) {
+    double sums[kSumColumns] = {}, squares[kSumColumns] = {};
     for (int64_t row = 0; row < args.x.rows; ++row) {
       const float* x = args.x.row<float>(row) + first;
       for (int64_t col = 0; col < cols; ++col) {

@@ -91,12 +91,19 @@ void runLinear(State& state, const LinearArgs& args) {
 
 template <typename T>
 void runAttention(State& state, const AttentionArgs& args) {
-  attention<T>(args, state.products, state.runtime.stream());
+  const auto run = [&](void* scratch) { attention<T>(args, state.products, scratch, state.runtime.stream()); };
+  if (!args.columnSums) return run(nullptr);
+  const DeviceArray<char> scratch(state.runtime, attentionScratch(args) + 1);
+  run(scratch.data());
 }
 
 void runAttentionBackward(State& state, const AttentionBackwardArgs& args) {
   const DeviceArray<char> scratch(state.runtime, attentionBackwardScratch(args) + 1);
   attentionBackward<float>(args, state.products, scratch.data(), state.runtime.stream());
+}
+
+Status runSelectTokens(BackendState* opened, const SelectTokensArgs* args) {
+  return onDevice(opened, [&](State& state) { selectTokens(*args, state.runtime); });
 }
 
 void runTransposedProduct(State& state, const TransposedProductArgs& args) {
@@ -199,13 +206,14 @@ BackendTable makeTable() {
   table.embed = kEveryType<EmbedArgs, embed<float>, embed<Half>, embed<Bfloat16>>;
   table.layerNorm = kEveryType<LayerNormArgs, layerNorm<float>, layerNorm<Half>, layerNorm<Bfloat16>>;
   table.layerNormBackward =
-      runInFloat<LayerNormBackwardArgs, onStream<LayerNormBackwardArgs, layerNormBackward<float>>>;
+      runInFloat<LayerNormBackwardArgs, onRuntime<LayerNormBackwardArgs, layerNormBackward<float>>>;
   table.attention = run<AttentionArgs, runAttention<float>, runAttention<Half>, runAttention<Bfloat16>>;
   table.attentionBackward = runInFloat<AttentionBackwardArgs, runAttentionBackward>;
   table.activationBackward =
       runInFloat<ActivationBackwardArgs, onRuntime<ActivationBackwardArgs, activationBackward<float>>>;
   table.gatherRows = kEveryType<GatherRowsArgs, gatherRows<float>, gatherRows<Half>, gatherRows<Bfloat16>>;
   table.scatterAddRows = runInFloat<ScatterAddRowsArgs, onStream<ScatterAddRowsArgs, scatterAddRows<float>>>;
+  table.selectTokens = runSelectTokens;
   table.transposedProduct = runInFloat<TransposedProductArgs, runTransposedProduct>;
   table.gram = runInFloat<GramArgs, runGram>;
   table.columnSums = runInFloat<ColumnSumsArgs, onRuntime<ColumnSumsArgs, columnSums<float>>>;

@@ -32,6 +32,7 @@ void attention(const AttentionArgs& args) {
   const int64_t size = args.headSize;
   const T* headMask = vectorOf<T>(args.headMask);
   std::vector<T> probability(static_cast<size_t>(args.longest));
+  for (int64_t t = 0; t < args.columnSums.rows; ++t) *args.columnSums.row<T>(t) = 0;
   forEachQuery(args, [&](int32_t s, int64_t query, int64_t head) {
     const int64_t first = args.offsets[s];
     const int64_t tokens = args.offsets[s + 1] - first;
@@ -51,13 +52,17 @@ void attention(const AttentionArgs& args) {
       for (int64_t t = 0; t < tokens; ++t) value += probability[t] * args.v.row<T>(first + t)[head * size + d];
       args.context.row<T>(query)[head * size + d] = value / sum * (headMask ? headMask[head] : T(1));
     }
+    if (args.columnSums) {
+      for (int64_t t = 0; t < tokens; ++t) *args.columnSums.row<T>(first + t) += probability[t] / sum;
+    }
     if (args.logSumExp) args.logSumExp.row<T>(query)[head] = largest + std::log(sum);
   });
 }
 
 // With p the probabilities of one query and dp[t] = dContext . v[t]:
 //   headMaskGradient = dContext . (unmasked context) = sum p dp;  dv[t] += mask p[t] dContext
-//   dScore[t] = mask p[t] (dp[t] - sum p dp);  dq = scale sum dScore[t] k[t];  dk[t] += scale dScore[t] q
+//   g[t] = mask dp[t] + dColumnSums[t];  dScore[t] = p[t] (g[t] - sum p g);  dq = scale sum dScore[t] k[t];  dk[t] +=
+//   scale dScore[t] q
 template <typename T>
 void attentionBackward(const AttentionBackwardArgs& args) {
   const AttentionArgs& forward = args.forward;
@@ -89,8 +94,14 @@ void attentionBackward(const AttentionBackwardArgs& args) {
     if (args.headMaskGradient) args.headMaskGradient.row<T>(args.groups[s])[head] += dMask;
     if (!args.dq) return;
     const T mask = headMask ? headMask[head] : T(1);
+    T weighted = 0;
     for (int64_t t = 0; t < tokens; ++t) {
-      const T dScore = mask * probability[t] * (dProbability[t] - dMask);
+      dProbability[t] *= mask;
+      if (args.dColumnSums) dProbability[t] += *args.dColumnSums.row<T>(first + t);
+      weighted += probability[t] * dProbability[t];
+    }
+    for (int64_t t = 0; t < tokens; ++t) {
+      const T dScore = probability[t] * (dProbability[t] - weighted);
       for (int64_t d = 0; d < size; ++d) {
         args.dq.row<T>(query)[column + d] += scale * dScore * forward.k.row<T>(first + t)[column + d];
         args.dk.row<T>(first + t)[column + d] += scale * dScore * q[d];

@@ -27,6 +27,20 @@ void normalise(const T* x, const RowStatistics<T>& statistics, const T* gamma, c
   for (int64_t c = 0; c < cols; ++c) y[c] = gamma[c] * ((x[c] - statistics.mean) * statistics.rstd) + beta[c];
 }
 
+template <typename T>
+void addParameterGradients(const LayerNormBackwardArgs& args) {
+  const auto addColumns = [&](const Matrix& sums, const auto& element) {
+    for (int64_t c = 0; sums && c < args.x.cols; ++c) {
+      sums.row<double>(0)[c] += sumOverRows<T, double>(args.x.rows, [&](int64_t r) { return element(r, c); });
+    }
+  };
+  addColumns(args.dBeta, [&](int64_t r, int64_t c) { return args.dy.row<T>(r)[c]; });
+  addColumns(args.dGamma, [&](int64_t r, int64_t c) {
+    const T* statistics = args.statistics.row<T>(r);
+    return args.dy.row<T>(r)[c] * ((args.x.row<T>(r)[c] - statistics[0]) * statistics[1]);
+  });
+}
+
 }  // namespace
 
 template <typename T>
@@ -59,6 +73,8 @@ void layerNorm(const LayerNormArgs& args) {
 // With n = (x - mean) * rstd and g = dy * gamma: dx = rstd * (g - mean(g) - n * mean(g * n)).
 template <typename T>
 void layerNormBackward(const LayerNormBackwardArgs& args) {
+  // The parameters' gradients first: dx may alias dy.
+  addParameterGradients<T>(args);
   const T* gamma = vectorOf<T>(args.gamma);
   const int64_t cols = args.x.cols;
   for (int64_t r = 0; r < args.x.rows; ++r) {

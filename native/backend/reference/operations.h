@@ -3,6 +3,7 @@
 // The reference backend: every operation as plain loops on one thread, in float or double, written to be read. It is
 // the oracle of the other backends. What each operation computes is said in ops.h.
 
+#include <algorithm>
 #include <vector>
 
 #include "backend/ops.h"
@@ -18,6 +19,18 @@ struct Weight {
   int64_t inputs = 0;
   std::vector<char> values;
 };
+
+/// sum of term(r) over `rows` rows: in T within a chunk, the chunks in Total.
+template <typename T, typename Total, typename Term>
+Total sumOverRows(int64_t rows, const Term& term) {
+  Total total = 0;
+  for (int64_t first = 0; first < rows; first += kChunkRows) {
+    T chunk = 0;
+    for (int64_t r = first; r < std::min(rows, first + kChunkRows); ++r) chunk += term(r);
+    total += static_cast<Total>(chunk);
+  }
+  return total;
+}
 
 template <typename T>
 const T* vectorOf(const void* data) {
@@ -49,6 +62,8 @@ template <typename T>
 void gatherRows(const GatherRowsArgs& args);
 template <typename T>
 void scatterAddRows(const ScatterAddRowsArgs& args);
+template <typename T>
+void selectTokens(const SelectTokensArgs& args);
 template <typename T>
 void transposedProduct(const TransposedProductArgs& args);
 template <typename T>

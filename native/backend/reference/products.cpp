@@ -1,22 +1,8 @@
-#include <algorithm>
-
 #include "backend/reference/operations.h"
 
 namespace espalier::reference {
 
 namespace {
-
-/// sum of term(r) over `rows` rows: in T within a chunk, the chunks in Total.
-template <typename T, typename Total, typename Term>
-Total sumOverRows(int64_t rows, const Term& term) {
-  Total total = 0;
-  for (int64_t first = 0; first < rows; first += kChunkRows) {
-    T chunk = 0;
-    for (int64_t r = first; r < std::min(rows, first + kChunkRows); ++r) chunk += term(r);
-    total += static_cast<Total>(chunk);
-  }
-  return total;
-}
 
 template <typename T, typename Total>
 void addTransposedProduct(const TransposedProductArgs& args) {

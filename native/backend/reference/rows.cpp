@@ -17,6 +17,19 @@ void scatterAddRows(const ScatterAddRowsArgs& args) {
 }
 
 template <typename T>
+void selectTokens(const SelectTokensArgs& args) {
+  int32_t kept = 0;
+  args.newOffsets[0] = 0;
+  for (int32_t s = 0; s < args.sequences; ++s) {
+    const T least = static_cast<T>(args.threshold) * static_cast<T>(args.lengths[s]);
+    for (int32_t token = args.offsets[s]; token < args.offsets[s + 1]; ++token) {
+      if (token == args.offsets[s] || *args.scores.row<T>(token) >= least) args.rows[kept++] = token;
+    }
+    args.newOffsets[s + 1] = kept;
+  }
+}
+
+template <typename T>
 void subtract(const SubtractArgs& args) {
   const T* bias = vectorOf<T>(args.bias);
   for (int64_t r = 0; r < args.y.rows; ++r) {
@@ -30,6 +43,8 @@ template void gatherRows<float>(const GatherRowsArgs&);
 template void gatherRows<double>(const GatherRowsArgs&);
 template void scatterAddRows<float>(const ScatterAddRowsArgs&);
 template void scatterAddRows<double>(const ScatterAddRowsArgs&);
+template void selectTokens<float>(const SelectTokensArgs&);
+template void selectTokens<double>(const SelectTokensArgs&);
 template void subtract<float>(const SubtractArgs&);
 template void subtract<double>(const SubtractArgs&);
 

@@ -119,6 +119,7 @@ BackendTable makeTable() {
   table.activationBackward = run<ActivationBackwardArgs, activationBackward<float>, activationBackward<double>>;
   table.gatherRows = run<GatherRowsArgs, gatherRows<float>, gatherRows<double>>;
   table.scatterAddRows = run<ScatterAddRowsArgs, scatterAddRows<float>, scatterAddRows<double>>;
+  table.selectTokens = run<SelectTokensArgs, selectTokens<float>, selectTokens<double>>;
   table.transposedProduct = run<TransposedProductArgs, transposedProduct<float>, transposedProduct<double>>;
   table.gram = run<GramArgs, gram<float>, gram<double>>;
   table.columnSums = run<ColumnSumsArgs, columnSums<float>, columnSums<double>>;

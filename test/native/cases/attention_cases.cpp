@@ -32,11 +32,18 @@ AttentionArgs attentionInputs(Run& run, const AttentionShape& shape) {
   return args;
 }
 
-OperationCase attentionCase(const std::string& name, const AttentionShape& shape, bool logSumExp = true) {
+/// The results beside the context.
+struct AlsoWanted {
+  bool logSumExp = true;
+  bool columnSums = false;
+};
+
+OperationCase attentionCase(const std::string& name, const AttentionShape& shape, AlsoWanted wanted = {}) {
   return {name, shape.batch, [=](Run& run) {
             AttentionArgs args = attentionInputs(run, shape);
             args.context = run.output(run.queries(), args.q.cols);
-            if (logSumExp) args.logSumExp = run.output(run.queries(), shape.heads);
+            if (wanted.logSumExp) args.logSumExp = run.output(run.queries(), shape.heads);
+            if (wanted.columnSums) args.columnSums = run.output(run.tokens(), 1, sumsDType(run.backend().dtype()));
             run.backend().attention(args);
           }};
 }
@@ -45,6 +52,7 @@ struct Wanted {
   bool inputs = true;
   bool headMask = true;
   bool oneGroup = false;  // all sequences in one row of the mask gradient
+  bool columnSums = false;
 };
 
 OperationCase attentionBackwardCase(const std::string& name, const AttentionShape& shape, Wanted wanted = {}) {
@@ -65,6 +73,7 @@ OperationCase attentionBackwardCase(const std::string& name, const AttentionShap
               args.headMaskGradient = gradient.sums;
               args.groups = gradient.groups;
             }
+            if (wanted.columnSums) args.dColumnSums = run.input(run.tokens(), 1);
             run.backend().attentionBackward(args);
           }};
 }
@@ -80,7 +89,9 @@ std::vector<OperationCase> attentionCases() {
   std::vector<OperationCase> cases;
   const auto both = [&](const std::string& name, const AttentionShape& shape) {
     cases.push_back(attentionCase("attention" + name, shape));
+    cases.push_back(attentionCase("attentionColumnSums" + name, shape, {true, true}));
     cases.push_back(attentionBackwardCase("attentionBackward" + name, shape));
+    cases.push_back(attentionBackwardCase("attentionBackwardColumnSums" + name, shape, {true, true, false, true}));
   };
   for (int32_t headSize : {1, 4, 7, 16, 32, 33, 64, 128}) {
     both("OfHeadSize" + std::to_string(headSize), {kAllAsk, 2, headSize});
@@ -96,10 +107,13 @@ std::vector<OperationCase> attentionCases() {
   both("LongSequences", {{{130, 65, 257}}, 2, 32});
   both("AtMaximumLength", {{{512}, {3}}, 2, 64});
   both("NearlyOneHot", {kAllAsk, 2, 32, true, 20});
-  cases.push_back(attentionCase("attentionWithoutLogSumExp", {kAllAsk, 2, 32}, false));
+  cases.push_back(attentionCase("attentionWithoutLogSumExp", {kAllAsk, 2, 32}, {false, false}));
+  cases.push_back(attentionCase("attentionColumnSumsWithoutLogSumExp", {kAllAsk, 2, 32}, {false, true}));
   cases.push_back(attentionBackwardCase("attentionBackwardMaskOnly", {kAllAsk, 3, 32}, {false, true}));
   cases.push_back(attentionBackwardCase("attentionBackwardInputsOnly", {kAllAsk, 3, 32}, {true, false}));
   cases.push_back(attentionBackwardCase("attentionBackwardOneGroup", {kSomeAsk, 3, 32}, {true, true, true}));
+  cases.push_back(
+      attentionBackwardCase("attentionBackwardMaskOnlyWithColumnSums", {kAllAsk, 3, 32}, {false, true, false, true}));
   return cases;
 }
 
@@ -111,8 +125,9 @@ OperationCase randomAttention(Random& random) {
   }
   if (random.chance()) batch.queries = batch.lengths;
   const AttentionShape shape{batch, random.between(1, 7), random.between(1, 70), random.chance()};
-  if (random.chance()) return attentionCase("attention", shape, random.chance());
-  return attentionBackwardCase("attentionBackward", shape, {random.chance(), random.chance(), random.chance()});
+  if (random.chance()) return attentionCase("attention", shape, {random.chance(), random.chance()});
+  return attentionBackwardCase("attentionBackward", shape,
+                               {random.chance(), random.chance(), random.chance(), random.chance()});
 }
 
 }  // namespace espalier::test

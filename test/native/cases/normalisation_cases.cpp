@@ -19,7 +19,14 @@ OperationCase layerNormCase(const std::string& name, const Batch& batch, int64_t
           }};
 }
 
-OperationCase layerNormBackwardCase(const std::string& name, const Batch& batch, int64_t cols, bool inPlace) {
+/// The parameters whose gradients are wanted.
+struct LayerNormParameters {
+  bool gamma = false;
+  bool beta = false;
+};
+
+OperationCase layerNormBackwardCase(const std::string& name, const Batch& batch, int64_t cols, bool inPlace,
+                                    LayerNormParameters wanted = {}) {
   return {name, batch, [=](Run& run) {
             // The forward's own statistics, so that the backward sees what it would in a model.
             LayerNormArgs forward;
@@ -32,7 +39,10 @@ OperationCase layerNormBackwardCase(const std::string& name, const Batch& batch,
             run.backend().layerNorm(forward);
             const Matrix dx = inPlace ? run.updated(run.tokens(), cols) : run.output(run.tokens(), cols);
             const Matrix dy = inPlace ? dx : run.input(run.tokens(), cols);
-            run.backend().layerNormBackward({dy, forward.x, forward.statistics, forward.gamma, dx});
+            LayerNormBackwardArgs args{dy, forward.x, forward.statistics, forward.gamma, dx};
+            if (wanted.gamma) args.dGamma = run.updated(Run::fixed(1), cols, DType::f64);
+            if (wanted.beta) args.dBeta = run.updated(Run::fixed(1), cols, DType::f64);
+            run.backend().layerNormBackward(args);
           }};
 }
 
@@ -63,6 +73,7 @@ std::vector<OperationCase> normalisationCases() {
     const std::string width = std::to_string(cols);
     cases.push_back(layerNormCase("layerNorm" + width, kBatch, cols, false, true));
     cases.push_back(layerNormBackwardCase("layerNormBackward" + width, kBatch, cols, false));
+    cases.push_back(layerNormBackwardCase("layerNormBackwardParameters" + width, kBatch, cols, false, {true, true}));
     cases.push_back(embedCase("embed" + width, kBatch, cols, true));
   }
   cases.push_back(layerNormCase("layerNormInPlace", kBatch, 37, true, true));
@@ -71,6 +82,11 @@ std::vector<OperationCase> normalisationCases() {
   cases.push_back(layerNormCase("layerNormNoRows", {{0}}, 8, false, true));
   cases.push_back(layerNormBackwardCase("layerNormBackwardInPlace", kBatch, 37, true));
   cases.push_back(layerNormBackwardCase("layerNormBackwardManyRows", {{300, 77}}, 65, false));
+  cases.push_back(layerNormBackwardCase("layerNormBackwardParametersManyRows", {{300, 277}}, 165, false, {true, true}));
+  cases.push_back(layerNormBackwardCase("layerNormBackwardParametersInPlace", kBatch, 37, true, {true, true}));
+  cases.push_back(layerNormBackwardCase("layerNormBackwardGammaOnly", kBatch, 37, false, {true, false}));
+  cases.push_back(layerNormBackwardCase("layerNormBackwardBetaOnly", kBatch, 37, false, {false, true}));
+  cases.push_back(layerNormBackwardCase("layerNormBackwardParametersNoRows", {{0}}, 8, false, {true, true}));
   cases.push_back(embedCase("embedWithoutTokenTypes", kBatch, 24, false));
   return cases;
 }
@@ -82,7 +98,8 @@ OperationCase randomNormalisation(Random& random) {
     case 0:
       return layerNormCase("layerNorm", batch, cols, random.chance(), random.chance());
     case 1:
-      return layerNormBackwardCase("layerNormBackward", batch, cols, random.chance());
+      return layerNormBackwardCase("layerNormBackward", batch, cols, random.chance(),
+                                   {random.chance(), random.chance()});
     default:
       return embedCase("embed", batch, cols, random.chance());
   }

@@ -26,6 +26,28 @@ OperationCase scatterAddCase(const std::string& name, int32_t rows, int32_t spac
           }};
 }
 
+/// `scatter` adds the rows that go on to where they were, so that each sequence shows its own.
+OperationCase selectTokensCase(const std::string& name, const Batch& batch, double threshold, bool scatter = false) {
+  return {name, batch, [=](Run& run) {
+            Backend& backend = run.backend();
+            const int64_t tokens = run.tokens().count, sequences = run.sequences().count, cols = 3;
+            SelectTokensArgs args;
+            args.scores = run.input(run.tokens(), 1, sumsDType(backend.dtype()));
+            args.offsets = run.offsets();
+            args.lengths = run.indices(run.sequences(), 9);
+            args.sequences = static_cast<int32_t>(sequences);
+            args.threshold = threshold;
+            args.rows = run.indexOutput(Run::fixed(tokens));
+            args.newOffsets = run.indexOutput(Run::fixed(sequences + 1));
+            const Matrix x = run.input(run.tokens(), cols);
+            backend.selectTokens(args);
+            const int64_t kept = backend.readIndices(args.newOffsets + sequences, 1)[0];
+            const Matrix y = run.output(Run::fixed(kept), cols);
+            backend.gatherRows({x, args.rows, y});
+            if (scatter) backend.scatterAddRows({y, args.rows, run.updated(run.tokens(), cols)});
+          }};
+}
+
 enum class Subtraction { intoOther, intoX, intoZ };
 
 OperationCase subtractCase(const std::string& name, const Batch& batch, int64_t cols, bool bias, Subtraction target) {
@@ -50,6 +72,15 @@ std::vector<OperationCase> rowCases() {
     cases.push_back(scatterAddCase("scatterAddRows" + width, 9, 3, cols));
     cases.push_back(subtractCase("subtract" + width, kBatch, cols, true, Subtraction::intoOther));
   }
+  cases.push_back(selectTokensCase("selectTokens", kBatch, 0.0625));
+  cases.push_back(selectTokensCase("selectTokensScattered", kBatch, 0.0625, true));
+  cases.push_back(selectTokensCase("selectTokensEvery", kBatch, -100));
+  cases.push_back(selectTokensCase("selectTokensFirstOnly", {{3, 1, 12, 0, 7}}, 100));
+  cases.push_back(selectTokensCase("selectTokensManyBlocks", {{700, 1, 0, 300, 513}}, 0.0625));
+  cases.push_back(selectTokensCase("selectTokensManySequences", {std::vector<int32_t>(600, 2)}, 0.0625));
+  cases.push_back(selectTokensCase("selectTokensManyBlocksOfBlocks", {{40000, 2, 30000}}, 0.0625));
+  cases.push_back(selectTokensCase("selectTokensNoTokens", {{0, 0}}, 0.0625));
+  cases.push_back(selectTokensCase("selectTokensNoSequences", {{}}, 0.0625));
   cases.push_back(gatherCase("gatherNoRows", {{0}}, 8));
   cases.push_back(scatterAddCase("scatterAddNoRows", 0, 1, 8));
   cases.push_back(subtractCase("subtractWithoutBias", kBatch, 37, false, Subtraction::intoOther));
@@ -61,10 +92,12 @@ std::vector<OperationCase> rowCases() {
 OperationCase randomRows(Random& random) {
   const Batch batch{{random.between(0, 40), random.between(1, 90)}};
   const int64_t cols = random.between(1, 300);
-  switch (random.between(0, 2)) {
+  switch (random.between(0, 3)) {
     case 0:
       return gatherCase("gatherRows", batch, cols);
     case 1:
+      return selectTokensCase("selectTokens", batch, random.between(0, 16) / 64.0, random.chance());
+    case 2:
       return scatterAddCase("scatterAddRows", random.between(0, 90), random.between(1, 3), cols);
     default:
       return subtractCase("subtract", batch, cols, random.chance(), static_cast<Subtraction>(random.between(0, 2)));

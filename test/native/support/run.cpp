@@ -84,11 +84,16 @@ Matrix Run::keepOutput(Rows rows, Placed placed) {
   return placed.view;
 }
 
-Matrix Run::input(Rows rows, int64_t cols, float scale) {
-  const Placed placed = placeValues(rows, cols, backend_->dtype(), kNaN, scale);
+Matrix Run::keepInput(const Placed& placed) {
   inputs_.push_back(placed.storage);
   return placed.view;
 }
+
+Matrix Run::input(Rows rows, int64_t cols, float scale) {
+  return keepInput(placeValues(rows, cols, backend_->dtype(), kNaN, scale));
+}
+
+Matrix Run::input(Rows rows, int64_t cols, DType dtype) { return keepInput(placeValues(rows, cols, dtype, kNaN, 1)); }
 
 const void* Run::vector(Rows rows) {
   const uint64_t key = asked_++;
@@ -127,6 +132,21 @@ const int32_t* Run::indices(const std::vector<int32_t>& values) {
   return static_cast<const int32_t*>(indices_.back()->data());
 }
 
+int32_t* Run::indexOutput(Rows rows) {
+  std::vector<int32_t> values(static_cast<size_t>(rows.count + 2 * kMargin), static_cast<int32_t>(kSentinel));
+  std::fill_n(values.begin() + kMargin, rows.count, -1);
+  indexOutputs_.push_back({rows, backend_->indices(values)});
+  return static_cast<int32_t*>(indexOutputs_.back().storage->data()) + kMargin;
+}
+
+Output Run::read(const IndexOutput& output) const {
+  const auto* stored = static_cast<const int32_t*>(output.storage->data());
+  const std::vector<int32_t> cells = backend_->readIndices(stored, output.rows.count + 2 * kMargin);
+  EXPECT_EQ(std::count(cells.begin(), cells.end(), static_cast<int32_t>(kSentinel)), 2 * kMargin)
+      << "cells around whole numbers were written";
+  return {output.rows, 1, {cells.begin() + kMargin, cells.end() - kMargin}};
+}
+
 GroupedGradient Run::groupedGradient(int64_t cols, bool oneGroup) {
   std::vector<int32_t> groups(static_cast<size_t>(sequences().count), 0);
   if (!oneGroup) std::iota(groups.begin(), groups.end(), 0);
@@ -147,6 +167,7 @@ std::vector<Output> Run::results() {
         << "output " << results.size() << ": cells around it were written";
     results.push_back(std::move(output));
   }
+  for (const IndexOutput& output : indexOutputs_) results.push_back(read(output));
   return results;
 }
 

@@ -62,6 +62,7 @@ class Run {
   int32_t longest() const;
 
   Matrix input(Rows rows, int64_t cols, float scale = 1);
+  Matrix input(Rows rows, int64_t cols, DType dtype);
   const void* vector(int64_t count) { return input(fixed(1), count).data; }
   /// A contiguous value a row.
   const void* vector(Rows rows);
@@ -75,16 +76,23 @@ class Run {
   /// One whole number in [0, limit) a row.
   const int32_t* indices(Rows rows, int32_t limit);
   const int32_t* indices(const std::vector<int32_t>& values);
+  /// Whole numbers to be overwritten: -1 before, which may stay.
+  int32_t* indexOutput(Rows rows);
   /// A row for each sequence, or one for all of them.
   GroupedGradient groupedGradient(int64_t cols, bool oneGroup);
 
-  /// What the outputs hold now, in the order they were asked for. Expects the sentinels around them unharmed.
+  /// What the outputs hold now, in the order they were asked for, those of whole numbers last. Expects the sentinels
+  /// around them unharmed.
   std::vector<Output> results();
 
  private:
   struct Placed {
     Tensor storage;  // one row: a margin, the view, a margin
     Matrix view;
+  };
+  struct IndexOutput {
+    Rows rows;
+    std::shared_ptr<Buffer> storage;  // a margin, the numbers, a margin
   };
   struct PlacedOutput {
     Rows rows;
@@ -95,6 +103,8 @@ class Run {
   Placed place(int64_t rows, int64_t cols, DType dtype, double surrounding,
                const std::function<double(int64_t, int64_t)>& value);
   Placed placeValues(Rows rows, int64_t cols, DType dtype, double surrounding, float scale);
+  Output read(const IndexOutput& output) const;
+  Matrix keepInput(const Placed& placed);
   Matrix keepOutput(Rows rows, Placed placed);
   const int32_t* offsetsOf(const std::vector<int32_t>& lengths);
   Rows rowsOf(const std::vector<int32_t>& lengths) const;
@@ -109,6 +119,7 @@ class Run {
   std::vector<std::shared_ptr<Buffer>> indices_;
   std::vector<std::shared_ptr<Weight>> weights_;
   std::vector<PlacedOutput> outputs_;
+  std::vector<IndexOutput> indexOutputs_;
 };
 
 /// One operation with one set of shapes, written once for every backend.

@@ -11,6 +11,7 @@ struct Forward {
   HeadMatrix<T> context;
   RowsOf<T> logSumExp;
   BlockPlan plan;
+  float* exactLogSumExp;  // [queries, heads], for attentionColumnSums()
 };
 
 /// Warps of a block at most: the more, the fewer blocks load the same keys and values.
@@ -61,7 +62,8 @@ struct RunningSoftmax {
   }
 };
 
-template <typename Policy, int kSize>
+/// kExact: whether exactLogSumExp is wanted.
+template <typename Policy, int kSize, bool kExact>
 __global__ void __launch_bounds__(kWarps<Policy, kSize>* kWarp, residentWarps<Policy, kSize>() / kWarps<Policy, kSize>)
     attentionKernel(Forward<typename Policy::Element> args) {
   using T = typename Policy::Element;
@@ -129,9 +131,10 @@ __global__ void __launch_bounds__(kWarps<Policy, kSize>* kWarp, residentWarps<Po
     const float sum = sumOfRow(softmax.sum[row]);
     factors[row] = keys.count > 0 ? mask / sum : 0.0f;
     const int query = laneIndex() / 4 + row * 8;
-    if (args.logSumExp.data && laneIndex() % 4 == 0 && query < mine.count) {
-      args.logSumExp.row(mine.first + query)[place.head] =
-          fromFloat<T>(roundedProduct(softmax.largest[row], inputs.scale) + logf(sum));
+    if ((kExact || args.logSumExp.data) && laneIndex() % 4 == 0 && query < mine.count) {
+      const float logSumExp = roundedProduct(softmax.largest[row], inputs.scale) + logf(sum);
+      if (kExact) args.exactLogSumExp[(mine.first + query) * inputs.heads + place.head] = logSumExp;
+      if (args.logSumExp.data) args.logSumExp.row(mine.first + query)[place.head] = fromFloat<T>(logSumExp);
     }
   }
   scaleRows(context, factors);
@@ -139,28 +142,40 @@ __global__ void __launch_bounds__(kWarps<Policy, kSize>* kWarp, residentWarps<Po
 }
 
 template <typename Policy, int kSize>
-void launchAttention(const AttentionArgs& args, Stream stream) {
+void launchAttention(const AttentionArgs& args, float* exactLogSumExp, Stream stream) {
   using T = typename Policy::Element;
   using Layout = TileLayout<T, kSize>;
   require(args.scale > 0, "attention on CUDA takes a positive scale: the largest score has the largest weight");
   const BlockPlan plan(args, kTileColumns<T>, kWarps<Policy, kSize>);
-  const Forward<T> forward{AttentionInputs<T>(args), HeadMatrix<T>(args.context, args.headSize), args.logSumExp, plan};
+  const Forward<T> forward{AttentionInputs<T>(args), HeadMatrix<T>(args.context, args.headSize), args.logSumExp, plan,
+                           exactLogSumExp};
   const size_t bytes = Layout::bytes(plan.rows) + 2 * Layout::bytes(plan.stages * plan.stageRows);
-  launch(&attentionKernel<Policy, kSize>, plan.grid(args.sequences), plan.block(), bytes, stream, forward);
+  const auto kernel = exactLogSumExp ? &attentionKernel<Policy, kSize, true> : &attentionKernel<Policy, kSize, false>;
+  launch(kernel, plan.grid(args.sequences), plan.block(), bytes, stream, forward);
 }
 
 }  // namespace
 
-template <typename T>
-void attention(const AttentionArgs& args, Products products, Stream stream) {
-  withKernelFor<T>(args.headSize, products, [&](auto kind) {
-    using Kind = decltype(kind);
-    launchAttention<typename Kind::Products, Kind::kHeadSize>(args, stream);
-  });
+size_t attentionScratch(const AttentionArgs& args) {
+  if (!args.columnSums) return 0;
+  const auto heads = static_cast<size_t>(args.heads);
+  return (static_cast<size_t>(args.q.rows) + static_cast<size_t>(args.k.rows)) * heads * sizeof(float);
 }
 
-template void attention<float>(const AttentionArgs&, Products, Stream);
-template void attention<Half>(const AttentionArgs&, Products, Stream);
-template void attention<Bfloat16>(const AttentionArgs&, Products, Stream);
+template <typename T>
+void attention(const AttentionArgs& args, Products products, void* scratch, Stream stream) {
+  float* logSumExp = args.columnSums ? static_cast<float*>(scratch) : nullptr;
+  withKernelFor<T>(args.headSize, products, [&](auto kind) {
+    using Kind = decltype(kind);
+    launchAttention<typename Kind::Products, Kind::kHeadSize>(args, logSumExp, stream);
+  });
+  if (args.columnSums) {
+    attentionColumnSums<T>(args, products, logSumExp, logSumExp + args.q.rows * args.heads, stream);
+  }
+}
+
+template void attention<float>(const AttentionArgs&, Products, void*, Stream);
+template void attention<Half>(const AttentionArgs&, Products, void*, Stream);
+template void attention<Bfloat16>(const AttentionArgs&, Products, void*, Stream);
 
 }  // namespace espalier::cuda

@@ -8,10 +8,44 @@ namespace {
 // With p the probabilities of a query, dp = dContext v' and D = sum p dp, which is the gradient of the query's
 // (unmasked) context times the context itself:
 //   dScore = p (dp - D);  dq = mask scale dScore k;  dk = mask scale dScore' q;  dv = mask p' dContext.
+// Where the probabilities' sums c over queries have a gradient of their own, with E = mask D + sum p dc,
+//   dScore = p (mask dp + dc - E);  dq = scale dScore k;  dk = scale dScore' q.
 // One kernel goes over tiles of queries for D and dq, another one over tiles of keys for dk and dv; neither adds to
 // what another block writes.
 
-template <typename T>
+/// Without dq and dk nothing flows from columnSums.
+bool hasColumnGradients(const AttentionBackwardArgs& args) { return args.dColumnSums && args.dq; }
+
+/// attentionBackward()'s parts of its memory.
+struct BackwardScratch {
+  float* contextProducts;
+  float* rowProducts;
+  float* sequenceSums;  // [sequences, heads]
+
+  BackwardScratch(const AttentionBackwardArgs& args, void* memory) {
+    contextProducts = static_cast<float*>(memory);
+    rowProducts = contextProducts + (hasColumnGradients(args) ? productCount(args) : 0);
+    sequenceSums = rowProducts + productCount(args);
+  }
+
+  static size_t bytes(const AttentionBackwardArgs& args) {
+    const auto sequenceSums = static_cast<size_t>(args.forward.sequences) * static_cast<size_t>(args.forward.heads);
+    return (productCount(args) * (hasColumnGradients(args) ? 2 : 1) + sequenceSums) * sizeof(float);
+  }
+
+ private:
+  static size_t productCount(const AttentionBackwardArgs& args) {
+    return static_cast<size_t>(args.forward.q.rows) * static_cast<size_t>(args.forward.heads);
+  }
+};
+
+/// What nvcc is told of the blocks of a multiprocessor: left to itself (0), it spills registers where columns have
+/// gradients and products are full.
+template <typename Policy, bool kColumnGradients>
+constexpr int kLeastBlocks = kColumnGradients && std::is_same_v<Policy, FullProducts> ? 2 : 0;
+
+/// kColumnGradients: whether dColumnSums is there.
+template <typename T, bool kColumnGradients>
 struct Backward {
   AttentionInputs<T> inputs;
   HeadMatrix<const T> dContext;
@@ -19,20 +53,29 @@ struct Backward {
   HeadMatrix<T> dq, dk, dv;
   float* contextProducts;  // [queries, heads], D
   BlockPlan plan;
+  RowsOf<const float> dColumnSums;  // a column
+  float* rowProducts;               // [queries, heads], E; without dColumnSums, D
 
-  Backward(const AttentionBackwardArgs& args, const BlockPlan& blocks, float* products)
+  Backward(const AttentionBackwardArgs& args, const BlockPlan& blocks, const BackwardScratch& scratch)
       : inputs(args.forward),
         dContext(args.dContext, args.forward.headSize),
         logSumExp(args.forward.logSumExp),
         dq(args.dq, args.forward.headSize),
         dk(args.dk, args.forward.headSize),
         dv(args.dv, args.forward.headSize),
-        contextProducts(products),
-        plan(blocks) {}
+        contextProducts(scratch.contextProducts),
+        plan(blocks),
+        dColumnSums(args.dColumnSums),
+        rowProducts(scratch.rowProducts) {}
 
   __device__ float& contextProduct(int64_t query, int head) const {
     return contextProducts[query * inputs.heads + head];
   }
+  __device__ float& rowProduct(int64_t query, int head) const {
+    return (kColumnGradients ? rowProducts : contextProducts)[query * inputs.heads + head];
+  }
+  /// What is left to be multiplied with the products of dScore.
+  __device__ float scoreFactor(float mask) const { return kColumnGradients ? inputs.scale : mask * inputs.scale; }
 };
 
 /// Shared memory of a backward kernel: two left tiles and two right ones, the latter in stages.
@@ -71,8 +114,9 @@ struct BackwardTiles {
 
 /// D and, where wanted, dq of a tile of queries. The keys pass by twice, first forwards for D and then backwards: the
 /// last tile of the first pass is the first of the second and needs to be multiplied only once.
-template <typename Policy, int kSize>
-__global__ void __launch_bounds__(kMostWarps* kWarp) queryGradientKernel(Backward<typename Policy::Element> args) {
+template <typename Policy, int kSize, bool kColumnGradients>
+__global__ void __launch_bounds__(kMostWarps* kWarp, kLeastBlocks<Policy, kColumnGradients>)
+    queryGradientKernel(Backward<typename Policy::Element, kColumnGradients> args) {
   using T = typename Policy::Element;
   constexpr int kColumns = kTileColumns<T>;
   constexpr int kPieces = kColumns / kPiece;
@@ -92,11 +136,18 @@ __global__ void __launch_bounds__(kMostWarps* kWarp) queryGradientKernel(Backwar
   const auto startLoading = [&](int step) {
     loadTile<kSize>(shared.rightTile(0, step), inputs.k, keysOfStep(step), head, inputs.headSize);
     loadTile<kSize>(shared.rightTile(1, step), inputs.v, keysOfStep(step), head, inputs.headSize);
+    if constexpr (kColumnGradients) {
+      const RowRange part = keysOfStep(step);
+      for (int i = static_cast<int>(threadIdx.x); i < part.count; i += static_cast<int>(blockDim.x)) {
+        copyAsync4(shared.valuesOfColumns(0, step) + i, args.dColumnSums.row(part.first + i), true);
+      }
+    }
     commitCopies();
   };
 
   const RowRange mine = queries.part(warpIndex() * kPiece, kPiece);
-  float logSumExp[2], contextProduct[2] = {0, 0};
+  float logSumExp[2], contextProduct[2] = {0, 0}, columnProduct[2] = {0, 0};
+  const float(&rowProduct)[2] = kColumnGradients ? columnProduct : contextProduct;
   for (int row = 0; row < 2; ++row) {
     const int query = laneIndex() / 4 + row * 8;
     logSumExp[row] = query < mine.count ? toFloat(args.logSumExp.row(mine.first + query)[head]) : 0.0f;
@@ -123,31 +174,47 @@ __global__ void __launch_bounds__(kMostWarps* kWarp) queryGradientKernel(Backwar
       const bool inside = columnOf(piece, half, i) < columns;
       weight = inside ? weightOf(roundedProduct(weight, inputs.scale), logSumExp[i / 2]) : 0.0f;
       if (step < tiles) contextProduct[i / 2] += weight * products[piece][half][i];
+      if constexpr (kColumnGradients) {
+        const float* columnGradients = shared.valuesOfColumns(0, step);
+        float& product = products[piece][half][i];
+        const float added = inside ? columnGradients[columnOf(piece, half, i)] : 0.0f;
+        product = inputs.mask(head) * product + added;
+        if (step < tiles) columnProduct[i / 2] += weight * added;
+      }
     });
     if (step < tiles - 1) continue;
     if (step == tiles - 1) {
-      for (int row = 0; row < 2; ++row) contextProduct[row] = sumOfRow(contextProduct[row]);
+      for (int row = 0; row < 2; ++row) {
+        contextProduct[row] = sumOfRow(contextProduct[row]);
+        if (kColumnGradients) {
+          columnProduct[row] = inputs.mask(head) * contextProduct[row] + sumOfRow(columnProduct[row]);
+        }
+      }
     }
     if (!args.dq.rows.data) continue;
     forEachSum<kPieces>(columns, [&](int piece, int half, int i) {
-      weights[piece][half][i] *= products[piece][half][i] - contextProduct[i / 2];
+      weights[piece][half][i] *= products[piece][half][i] - rowProduct[i / 2];
     });
     multiplyAdd<Policy, kSize>(dq, weights, shared.rightTile(0, step), columns);
   }
 
   for (int row = 0; row < 2; ++row) {
     const int query = laneIndex() / 4 + row * 8;
-    if (laneIndex() % 4 == 0 && query < mine.count) args.contextProduct(mine.first + query, head) = contextProduct[row];
+    if (laneIndex() % 4 == 0 && query < mine.count) {
+      args.contextProduct(mine.first + query, head) = contextProduct[row];
+      if (kColumnGradients) args.rowProduct(mine.first + query, head) = rowProduct[row];
+    }
   }
   if (args.dq.rows.data) {
-    scale(dq, inputs.mask(head) * inputs.scale);
+    scale(dq, args.scoreFactor(inputs.mask(head)));
     storeSums<kSize>(dq, shared.rowsOfWarp(0), args.dq, mine, head, inputs.headSize);
   }
 }
 
 /// dk and dv of a tile of keys. The scores are computed transposed: a row a key, a column a query.
-template <typename Policy, int kSize>
-__global__ void __launch_bounds__(kMostWarps* kWarp) keyGradientKernel(Backward<typename Policy::Element> args) {
+template <typename Policy, int kSize, bool kColumnGradients>
+__global__ void __launch_bounds__(kMostWarps* kWarp, kLeastBlocks<Policy, kColumnGradients>)
+    keyGradientKernel(Backward<typename Policy::Element, kColumnGradients> args) {
   using T = typename Policy::Element;
   constexpr int kColumns = kTileColumns<T>;
   constexpr int kPieces = kColumns / kPiece;
@@ -167,12 +234,17 @@ __global__ void __launch_bounds__(kMostWarps* kWarp) keyGradientKernel(Backward<
     for (int i = static_cast<int>(threadIdx.x); i < part.count; i += static_cast<int>(blockDim.x)) {
       const int64_t query = part.first + i;
       copyAsync4(shared.valuesOfColumns(0, step) + i, args.logSumExp.row(query) + head, true);
-      copyAsync4(shared.valuesOfColumns(1, step) + i, &args.contextProduct(query, head), true);
+      copyAsync4(shared.valuesOfColumns(1, step) + i, &args.rowProduct(query, head), true);
     }
     commitCopies();
   };
 
   const RowRange mine = keys.part(warpIndex() * kPiece, kPiece);
+  float columnGradient[2] = {0, 0};
+  for (int row = 0; row < 2; ++row) {
+    const int key = laneIndex() / 4 + row * 8;
+    if (kColumnGradients && key < mine.count) columnGradient[row] = *args.dColumnSums.row(mine.first + key);
+  }
   Sums dk[kSize / kPiece], dv[kSize / kPiece];
   setZero(dk);
   setZero(dv);
@@ -189,7 +261,7 @@ __global__ void __launch_bounds__(kMostWarps* kWarp) keyGradientKernel(Backward<
     if (mine.count == 0) continue;
     const int columns = min(kColumns, queries.count - step * kColumns);
     const float* logSumExp = shared.valuesOfColumns(0, step);
-    const float* contextProduct = shared.valuesOfColumns(1, step);
+    const float* rowProduct = shared.valuesOfColumns(1, step);
     Sums weights[kPieces], products[kPieces];
     multiplyTransposed<Policy, kSize>(weights, shared.rowsOfWarp(0), shared.rightTile(0, step), columns);
     forEachSum<kPieces>(columns, [&](int piece, int half, int i) {
@@ -201,13 +273,16 @@ __global__ void __launch_bounds__(kMostWarps* kWarp) keyGradientKernel(Backward<
     multiplyTransposed<Policy, kSize>(products, shared.rowsOfWarp(1), shared.rightTile(1, step), columns);
     forEachSum<kPieces>(columns, [&](int piece, int half, int i) {
       const int column = columnOf(piece, half, i);
-      if (column < columns) weights[piece][half][i] *= products[piece][half][i] - contextProduct[column];
+      if constexpr (kColumnGradients) {
+        products[piece][half][i] = inputs.mask(head) * products[piece][half][i] + columnGradient[i / 2];
+      }
+      if (column < columns) weights[piece][half][i] *= products[piece][half][i] - rowProduct[column];
     });
     multiplyAdd<Policy, kSize>(dk, weights, shared.rightTile(0, step), columns);
   }
 
   const float mask = inputs.mask(head);
-  scale(dk, mask * inputs.scale);
+  scale(dk, args.scoreFactor(mask));
   scale(dv, mask);
   storeSums<kSize>(dk, shared.rowsOfWarp(0), args.dk, mine, head, inputs.headSize);
   storeSums<kSize>(dv, shared.rowsOfWarp(1), args.dv, mine, head, inputs.headSize);
@@ -266,38 +341,33 @@ void addHeadMaskGradient(const AttentionBackwardArgs& args, const float* context
          RowsOf<float>(args.headMaskGradient));
 }
 
-template <typename Policy, int kSize>
-void launchBackward(const AttentionBackwardArgs& args, float* contextProducts, Stream stream) {
+template <typename Policy, int kSize, bool kColumnGradients>
+void launchBackward(const AttentionBackwardArgs& args, const BackwardScratch& scratch, Stream stream) {
   using T = typename Policy::Element;
   const BlockPlan plan(args.forward, kTileColumns<T>);
-  const Backward<T> backward(args, plan, contextProducts);
+  const Backward<T, kColumnGradients> backward(args, plan, scratch);
   const dim3 grid = plan.grid(args.forward.sequences);
   const size_t bytes = BackwardTiles<T, kSize>::bytes(plan);
-  launch(&queryGradientKernel<Policy, kSize>, grid, plan.block(), bytes, stream, backward);
-  if (args.dq) launch(&keyGradientKernel<Policy, kSize>, grid, plan.block(), bytes, stream, backward);
-}
-
-size_t contextProductCount(const AttentionArgs& args) {
-  return static_cast<size_t>(args.q.rows) * static_cast<size_t>(args.heads);
+  launch(&queryGradientKernel<Policy, kSize, kColumnGradients>, grid, plan.block(), bytes, stream, backward);
+  if (args.dq) {
+    launch(&keyGradientKernel<Policy, kSize, kColumnGradients>, grid, plan.block(), bytes, stream, backward);
+  }
 }
 
 }  // namespace
 
-size_t attentionBackwardScratch(const AttentionBackwardArgs& args) {
-  const auto sequenceSums = static_cast<size_t>(args.forward.sequences) * static_cast<size_t>(args.forward.heads);
-  return (contextProductCount(args.forward) + sequenceSums) * sizeof(float);
-}
+size_t attentionBackwardScratch(const AttentionBackwardArgs& args) { return BackwardScratch::bytes(args); }
 
 template <typename T>
-void attentionBackward(const AttentionBackwardArgs& args, Products products, void* scratch, Stream stream) {
-  const auto contextProducts = static_cast<float*>(scratch);
+void attentionBackward(const AttentionBackwardArgs& args, Products products, void* memory, Stream stream) {
+  const BackwardScratch scratch(args, memory);
   withKernelFor<T>(args.forward.headSize, products, [&](auto kind) {
     using Kind = decltype(kind);
-    launchBackward<typename Kind::Products, Kind::kHeadSize>(args, contextProducts, stream);
+    using KindProducts = typename Kind::Products;
+    hasColumnGradients(args) ? launchBackward<KindProducts, Kind::kHeadSize, true>(args, scratch, stream)
+                             : launchBackward<KindProducts, Kind::kHeadSize, false>(args, scratch, stream);
   });
-  if (args.headMaskGradient) {
-    addHeadMaskGradient(args, contextProducts, contextProducts + contextProductCount(args.forward), stream);
-  }
+  if (args.headMaskGradient) addHeadMaskGradient(args, scratch.contextProducts, scratch.sequenceSums, stream);
 }
 
 template void attentionBackward<float>(const AttentionBackwardArgs&, Products, void*, Stream);

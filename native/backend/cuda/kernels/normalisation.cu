@@ -141,9 +141,10 @@ void layerNorm(const LayerNormArgs& args, Stream stream) {
 }
 
 template <typename T>
-void layerNormBackward(const LayerNormBackwardArgs& args, Stream stream) {
+void layerNormBackward(const LayerNormBackwardArgs& args, Runtime& runtime) {
+  addLayerNormParameterGradients<T>(args, runtime);  // first: dx may alias dy
   const auto start = [&](auto kernel) {
-    launch(kernel, blocksFor(args.x.rows, kRowsOfBlock), kBlock, 0, stream, RowsOf<const T>(args.dy),
+    launch(kernel, blocksFor(args.x.rows, kRowsOfBlock), kBlock, 0, runtime.stream(), RowsOf<const T>(args.dy),
            RowsOf<const T>(args.x), RowsOf<const T>(args.statistics), static_cast<const T*>(args.gamma), args.x.rows,
            args.x.cols, RowsOf<T>(args.dx));
   };
@@ -157,6 +158,6 @@ template void embed<Bfloat16>(const EmbedArgs&, Stream);
 template void layerNorm<float>(const LayerNormArgs&, Stream);
 template void layerNorm<Half>(const LayerNormArgs&, Stream);
 template void layerNorm<Bfloat16>(const LayerNormArgs&, Stream);
-template void layerNormBackward<float>(const LayerNormBackwardArgs&, Stream);
+template void layerNormBackward<float>(const LayerNormBackwardArgs&, Runtime&);
 
 }  // namespace espalier::cuda

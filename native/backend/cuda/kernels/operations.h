@@ -19,12 +19,16 @@ void embed(const EmbedArgs& args, Stream stream);
 template <typename T>
 void layerNorm(const LayerNormArgs& args, Stream stream);
 template <typename T>
-void layerNormBackward(const LayerNormBackwardArgs& args, Stream stream);
+void layerNormBackward(const LayerNormBackwardArgs& args, Runtime& runtime);
+/// dGamma and dBeta.
+template <typename T>
+void addLayerNormParameterGradients(const LayerNormBackwardArgs& args, Runtime& runtime);
 
 template <typename T>
 void gatherRows(const GatherRowsArgs& args, Stream stream);
 template <typename T>
 void scatterAddRows(const ScatterAddRowsArgs& args, Stream stream);
+void selectTokens(const SelectTokensArgs& args, Runtime& runtime);
 template <typename T>
 void subtract(const SubtractArgs& args, Stream stream);
 /// to = from', both of T.
