@@ -88,6 +88,18 @@ void Backend::embed(const EmbedArgs& args) {
   check(table_->embed(state_, &args));
 }
 
+void Backend::embedBackward(const EmbedBackwardArgs& args) {
+  const Arguments arguments("embedBackward", dtype());
+  arguments.shape({"dy", args.dy}, args.dy.rows, args.dy.cols);
+  arguments.shape({"gradient", args.gradient}, args.gradient.rows, args.dy.cols);
+  arguments.require(args.entries >= 0, "entries must not be negative");
+  arguments.require(args.entries <= args.gradient.rows, "more entries than gradient has rows, so they repeat");
+  arguments.require(args.entries == 0 || (args.offsets && args.ids), "offsets or ids is missing");
+  arguments.require(args.entries == 0 || args.dy.rows == 0 || args.rows, "rows is missing");
+  arguments.separate({"gradient", args.gradient}, {{"dy", args.dy}});
+  check(table_->embedBackward(state_, &args));
+}
+
 void Backend::layerNorm(const LayerNormArgs& args) {
   const Arguments arguments("layerNorm", dtype());
   const NamedMatrix statistics{"statistics", args.statistics};

@@ -66,6 +66,17 @@ struct EmbedArgs {
   Matrix y;
 };
 
+/// What the summed embeddings' gradient dy adds to one table: gradient row ids[e] += the rows of dy that took entry e,
+/// dy[rows[i]] for offsets[e] <= i < offsets[e + 1]. The caller sorts the rows by entry; `ids` are distinct.
+struct EmbedBackwardArgs {
+  Matrix dy;                         // [tokens, hidden]
+  const int32_t* rows = nullptr;     // of dy
+  const int32_t* offsets = nullptr;  // [entries + 1]
+  const int32_t* ids = nullptr;      // [entries]
+  int32_t entries = 0;
+  Matrix gradient;  // of the table
+};
+
 /// y = gamma * (x - mean) * rstd + beta, row-wise. `statistics`, when given, receives [rows, 2]: mean, rstd.
 /// y may alias x.
 struct LayerNormArgs {

@@ -67,6 +67,7 @@ struct BackendTable {
 
   Status (*linear)(BackendState*, const LinearArgs*);
   Status (*embed)(BackendState*, const EmbedArgs*);
+  Status (*embedBackward)(BackendState*, const EmbedBackwardArgs*);
   Status (*layerNorm)(BackendState*, const LayerNormArgs*);
   Status (*layerNormBackward)(BackendState*, const LayerNormBackwardArgs*);
   Status (*attention)(BackendState*, const AttentionArgs*);

@@ -166,6 +166,19 @@ TEST_F(ArgumentsTest, embed) {
                              {"negative epsilon", [](EmbedArgs& a) { a.epsilon = -1; }}});
 }
 
+TEST_F(ArgumentsTest, embedBackward) {
+  using Args = EmbedBackwardArgs;
+  const Args args{matrix(), indices({0, 3, 5}), indices({0, 2, 3}), indices({1, 0}), 2, matrix(3)};
+  expectRefusals<Args>("embedBackward", [this](const Args& a) { backend_->embedBackward(a); }, args,
+                       {{"dy", field(&Args::dy), anyRows}, {"gradient", field(&Args::gradient), anyRows}},
+                       {{"gradient on dy", field(&Args::gradient), field(&Args::dy)}},
+                       {{"no rows", [](Args& a) { a.rows = nullptr; }},
+                        {"no offsets", [](Args& a) { a.offsets = nullptr; }},
+                        {"no ids", [](Args& a) { a.ids = nullptr; }},
+                        {"negative entries", [](Args& a) { a.entries = -1; }},
+                        {"more entries than rows of gradient", [](Args& a) { a.entries = 4; }}});
+}
+
 TEST_F(ArgumentsTest, layerNorm) {
   const LayerNormArgs args{matrix(), vector(), vector(), 1e-12, matrix(), matrix(kRows, 2)};
   expectRefusals<LayerNormArgs>("layerNorm", [this](const LayerNormArgs& a) { backend_->layerNorm(a); }, args,

@@ -125,6 +125,7 @@ BackendTable makeTable() {
   table.packedBytes = packedBytes;
   table.linear = run<LinearArgs, linear>;
   table.embed = run<EmbedArgs, embed>;
+  table.embedBackward = run<EmbedBackwardArgs, embedBackward>;
   table.layerNorm = run<LayerNormArgs, layerNorm>;
   table.layerNormBackward = run<LayerNormBackwardArgs, layerNormBackward>;
   table.attention = run<AttentionArgs, attention>;

@@ -8,6 +8,7 @@
 namespace espalier::cpu {
 
 void embed(const EmbedArgs& args, int threads);
+void embedBackward(const EmbedBackwardArgs& args, int threads);
 void layerNorm(const LayerNormArgs& args, int threads);
 void layerNormBackward(const LayerNormBackwardArgs& args, int threads);
 void attention(const AttentionArgs& args, int threads);

@@ -202,6 +202,7 @@ BackendTable makeTable() {
   table.packedBytes = packedBytes;
   table.linear = run<LinearArgs, runLinear<float>, runLinear<Half>, runLinear<Bfloat16>>;
   table.embed = kEveryType<EmbedArgs, embed<float>, embed<Half>, embed<Bfloat16>>;
+  table.embedBackward = runInFloat<EmbedBackwardArgs, onStream<EmbedBackwardArgs, embedBackward<float>>>;
   table.layerNorm = kEveryType<LayerNormArgs, layerNorm<float>, layerNorm<Half>, layerNorm<Bfloat16>>;
   table.layerNormBackward =
       runInFloat<LayerNormBackwardArgs, onRuntime<LayerNormBackwardArgs, layerNormBackward<float>>>;

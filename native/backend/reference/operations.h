@@ -49,6 +49,8 @@ void linear(const LinearArgs& args);
 template <typename T>
 void embed(const EmbedArgs& args);
 template <typename T>
+void embedBackward(const EmbedBackwardArgs& args);
+template <typename T>
 void layerNorm(const LayerNormArgs& args);
 template <typename T>
 void layerNormBackward(const LayerNormBackwardArgs& args);

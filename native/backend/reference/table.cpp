@@ -112,6 +112,7 @@ BackendTable makeTable() {
   table.packedBytes = packedBytes;
   table.linear = run<LinearArgs, linear<float>, linear<double>>;
   table.embed = run<EmbedArgs, embed<float>, embed<double>>;
+  table.embedBackward = run<EmbedBackwardArgs, embedBackward<float>, embedBackward<double>>;
   table.layerNorm = run<LayerNormArgs, layerNorm<float>, layerNorm<double>>;
   table.layerNormBackward = run<LayerNormBackwardArgs, layerNormBackward<float>, layerNormBackward<double>>;
   table.attention = run<AttentionArgs, attention<float>, attention<double>>;

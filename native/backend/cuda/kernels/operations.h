@@ -17,6 +17,8 @@ void activationBackward(const ActivationBackwardArgs& args, Runtime& runtime);
 template <typename T>
 void embed(const EmbedArgs& args, Stream stream);
 template <typename T>
+void embedBackward(const EmbedBackwardArgs& args, Stream stream);
+template <typename T>
 void layerNorm(const LayerNormArgs& args, Stream stream);
 template <typename T>
 void layerNormBackward(const LayerNormBackwardArgs& args, Runtime& runtime);
