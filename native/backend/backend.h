@@ -110,6 +110,7 @@ class Backend : public std::enable_shared_from_this<Backend> {
   void gram(const GramArgs& args);
   void columnSums(const ColumnSumsArgs& args);
   void subtract(const SubtractArgs& args);
+  void adamW(const AdamWArgs& args);
   void loss(const LossArgs& args);
 
  private:

@@ -260,6 +260,25 @@ void Backend::subtract(const SubtractArgs& args) {
   check(table_->subtract(state_, &args));
 }
 
+void Backend::adamW(const AdamWArgs& args) {
+  const Arguments arguments("adamW", dtype());
+  const NamedMatrix parameter{"parameter", args.parameter}, gradient{"gradient", args.gradient};
+  const NamedMatrix firstMoment{"firstMoment", args.firstMoment}, secondMoment{"secondMoment", args.secondMoment};
+  const int64_t rows = args.parameter.rows, cols = args.parameter.cols;
+  for (const NamedMatrix& matrix : {parameter, firstMoment, secondMoment}) arguments.shape(matrix, rows, cols);
+  arguments.shape(gradient, rows, cols, args.gradient.dtype == DType::f64 ? DType::f64 : dtype());
+  arguments.require(std::isfinite(args.learningRate), "learningRate must be finite");
+  arguments.require(std::isfinite(args.weightDecay), "weightDecay must be finite");
+  arguments.require(args.beta1 >= 0 && args.beta1 < 1, "beta1 must lie in [0, 1)");
+  arguments.require(args.beta2 >= 0 && args.beta2 < 1, "beta2 must lie in [0, 1)");
+  requireEpsilon(arguments, args.epsilon);
+  arguments.require(args.step >= 1, "step is counted from 1");
+  arguments.separate(parameter, {gradient, firstMoment, secondMoment});
+  arguments.separate(firstMoment, {gradient, secondMoment});
+  arguments.separate(secondMoment, {gradient});
+  check(table_->adamW(state_, &args));
+}
+
 void Backend::loss(const LossArgs& args) {
   const Arguments arguments("loss", dtype());
   const Matrix& logits = args.logits;

@@ -207,6 +207,22 @@ struct SubtractArgs {
   Matrix y;
 };
 
+/// One step of AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019) as PyTorch takes it. With g
+/// the gradient, m and v its moments, and t = `step`, counted from 1:
+///   m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g g;
+///   parameter = (1 - learningRate weightDecay) parameter
+///               - learningRate / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + epsilon).
+/// All of one shape; gradient in f64, or in the backend's dtype.
+struct AdamWArgs {
+  Matrix parameter, gradient, firstMoment, secondMoment;
+  double learningRate = 0;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+  double weightDecay = 0;
+  int64_t step = 1;
+};
+
 enum class LossKind : int32_t { crossEntropy = 0, meanSquared = 1, span = 2 };
 
 /// losses [sequences, 1] and the gradient of each sequence's own loss with respect to its logits.

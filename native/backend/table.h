@@ -80,6 +80,7 @@ struct BackendTable {
   Status (*gram)(BackendState*, const GramArgs*);
   Status (*columnSums)(BackendState*, const ColumnSumsArgs*);
   Status (*subtract)(BackendState*, const SubtractArgs*);
+  Status (*adamW)(BackendState*, const AdamWArgs*);
   Status (*loss)(BackendState*, const LossArgs*);
 
   /// Null where the host solves.

@@ -425,6 +425,25 @@ TEST_F(ArgumentsTest, subtract) {
                          }}});
 }
 
+TEST_F(ArgumentsTest, adamW) {
+  using Args = AdamWArgs;
+  const Args args{matrix(), matrix(), matrix(), matrix()};
+  expectRefusals<Args>("adamW", [this](const Args& a) { backend_->adamW(a); }, args,
+                       {{"parameter", field(&Args::parameter)},
+                        {"gradient", field(&Args::gradient)},
+                        {"firstMoment", field(&Args::firstMoment)},
+                        {"secondMoment", field(&Args::secondMoment)}},
+                       {{"parameter on gradient", field(&Args::parameter), field(&Args::gradient)},
+                        {"firstMoment on secondMoment", field(&Args::firstMoment), field(&Args::secondMoment)},
+                        {"secondMoment on gradient", field(&Args::secondMoment), field(&Args::gradient)}},
+                       {{"an infinite learning rate", [](Args& a) { a.learningRate = kInfinity; }},
+                        {"an infinite weight decay", [](Args& a) { a.weightDecay = kInfinity; }},
+                        {"beta1 of one", [](Args& a) { a.beta1 = 1; }},
+                        {"a negative beta2", [](Args& a) { a.beta2 = -0.1; }},
+                        {"a negative epsilon", [](Args& a) { a.epsilon = -1; }},
+                        {"step zero", [](Args& a) { a.step = 0; }}});
+}
+
 TEST_F(ArgumentsTest, loss) {
   using Args = LossArgs;
   expectRefusals<Args>(

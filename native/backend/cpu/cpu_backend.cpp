@@ -138,6 +138,7 @@ BackendTable makeTable() {
   table.gram = run<GramArgs, gram>;
   table.columnSums = run<ColumnSumsArgs, columnSums>;
   table.subtract = run<SubtractArgs, subtract>;
+  table.adamW = run<AdamWArgs, adamW>;
   table.loss = run<LossArgs, loss>;
   return table;
 }

@@ -19,6 +19,7 @@ void scatterAddRows(const ScatterAddRowsArgs& args, int threads);
 void selectTokens(const SelectTokensArgs& args, int threads);
 void columnSums(const ColumnSumsArgs& args, int threads);
 void subtract(const SubtractArgs& args, int threads);
+void adamW(const AdamWArgs& args, int threads);
 void loss(const LossArgs& args, int threads);
 
 }  // namespace espalier::cpu

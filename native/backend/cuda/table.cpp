@@ -217,6 +217,7 @@ BackendTable makeTable() {
   table.gram = runInFloat<GramArgs, runGram>;
   table.columnSums = runInFloat<ColumnSumsArgs, onRuntime<ColumnSumsArgs, columnSums<float>>>;
   table.subtract = runInFloat<SubtractArgs, onStream<SubtractArgs, subtract<float>>>;
+  table.adamW = runInFloat<AdamWArgs, onStream<AdamWArgs, adamW<float>>>;
   table.loss = runInFloat<LossArgs, onStream<LossArgs, loss<float>>>;
   table.solver = &SolverEntries<onRuntime>::kTable;
   return table;

@@ -75,6 +75,8 @@ void columnSums(const ColumnSumsArgs& args);
 template <typename T>
 void subtract(const SubtractArgs& args);
 template <typename T>
+void adamW(const AdamWArgs& args);
+template <typename T>
 void loss(const LossArgs& args);
 
 }  // namespace espalier::reference

@@ -125,6 +125,7 @@ BackendTable makeTable() {
   table.gram = run<GramArgs, gram<float>, gram<double>>;
   table.columnSums = run<ColumnSumsArgs, columnSums<float>, columnSums<double>>;
   table.subtract = run<SubtractArgs, subtract<float>, subtract<double>>;
+  table.adamW = run<AdamWArgs, adamW<float>, adamW<double>>;
   table.loss = run<LossArgs, loss<float>, loss<double>>;
   return table;
 }

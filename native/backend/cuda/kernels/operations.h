@@ -46,6 +46,9 @@ void columnSums(const ColumnSumsArgs& args, Runtime& runtime);
 void addToDouble(const Matrix& part, bool accumulate, const Matrix& sums, Stream stream);
 
 template <typename T>
+void adamW(const AdamWArgs& args, Stream stream);
+
+template <typename T>
 void loss(const LossArgs& args, Stream stream);
 
 }  // namespace espalier::cuda
