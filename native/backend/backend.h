@@ -100,6 +100,7 @@ class Backend : public std::enable_shared_from_this<Backend> {
 
   void linear(const Matrix& x, const Weight& weight, const Epilogue& epilogue, const Matrix& y);
   void embed(const EmbedArgs& args);
+  void embedBackward(const EmbedBackwardArgs& args);
   void layerNorm(const LayerNormArgs& args);
   void layerNormBackward(const LayerNormBackwardArgs& args);
   void attention(const AttentionArgs& args);
@@ -112,6 +113,7 @@ class Backend : public std::enable_shared_from_this<Backend> {
   void gram(const GramArgs& args);
   void columnSums(const ColumnSumsArgs& args);
   void subtract(const SubtractArgs& args);
+  void adamW(const AdamWArgs& args);
   void loss(const LossArgs& args);
 
  private:

@@ -88,6 +88,18 @@ void Backend::embed(const EmbedArgs& args) {
   check(table_->embed(state_, &args));
 }
 
+void Backend::embedBackward(const EmbedBackwardArgs& args) {
+  const Arguments arguments("embedBackward", dtype());
+  arguments.shape({"dy", args.dy}, args.dy.rows, args.dy.cols);
+  arguments.shape({"gradient", args.gradient}, args.gradient.rows, args.dy.cols);
+  arguments.require(args.entries >= 0, "entries must not be negative");
+  arguments.require(args.entries <= args.gradient.rows, "more entries than gradient has rows, so they repeat");
+  arguments.require(args.entries == 0 || (args.offsets && args.ids), "offsets or ids is missing");
+  arguments.require(args.entries == 0 || args.dy.rows == 0 || args.rows, "rows is missing");
+  arguments.separate({"gradient", args.gradient}, {{"dy", args.dy}});
+  check(table_->embedBackward(state_, &args));
+}
+
 void Backend::layerNorm(const LayerNormArgs& args) {
   const Arguments arguments("layerNorm", dtype());
   const NamedMatrix statistics{"statistics", args.statistics};
@@ -246,6 +258,25 @@ void Backend::subtract(const SubtractArgs& args) {
   arguments.sameOrSeparate({"y", args.y}, {"x", args.x});
   arguments.sameOrSeparate({"y", args.y}, {"z", args.z});
   check(table_->subtract(state_, &args));
+}
+
+void Backend::adamW(const AdamWArgs& args) {
+  const Arguments arguments("adamW", dtype());
+  const NamedMatrix parameter{"parameter", args.parameter}, gradient{"gradient", args.gradient};
+  const NamedMatrix firstMoment{"firstMoment", args.firstMoment}, secondMoment{"secondMoment", args.secondMoment};
+  const int64_t rows = args.parameter.rows, cols = args.parameter.cols;
+  for (const NamedMatrix& matrix : {parameter, firstMoment, secondMoment}) arguments.shape(matrix, rows, cols);
+  arguments.shape(gradient, rows, cols, args.gradient.dtype == DType::f64 ? DType::f64 : dtype());
+  arguments.require(std::isfinite(args.learningRate), "learningRate must be finite");
+  arguments.require(std::isfinite(args.weightDecay), "weightDecay must be finite");
+  arguments.require(args.beta1 >= 0 && args.beta1 < 1, "beta1 must lie in [0, 1)");
+  arguments.require(args.beta2 >= 0 && args.beta2 < 1, "beta2 must lie in [0, 1)");
+  requireEpsilon(arguments, args.epsilon);
+  arguments.require(args.step >= 1, "step is counted from 1");
+  arguments.separate(parameter, {gradient, firstMoment, secondMoment});
+  arguments.separate(firstMoment, {gradient, secondMoment});
+  arguments.separate(secondMoment, {gradient});
+  check(table_->adamW(state_, &args));
 }
 
 void Backend::loss(const LossArgs& args) {

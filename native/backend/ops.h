@@ -66,6 +66,17 @@ struct EmbedArgs {
   Matrix y;
 };
 
+/// What the summed embeddings' gradient dy adds to one table: gradient row ids[e] += the rows of dy that took entry e,
+/// dy[rows[i]] for offsets[e] <= i < offsets[e + 1]. The caller sorts the rows by entry; `ids` are distinct.
+struct EmbedBackwardArgs {
+  Matrix dy;                         // [tokens, hidden]
+  const int32_t* rows = nullptr;     // of dy
+  const int32_t* offsets = nullptr;  // [entries + 1]
+  const int32_t* ids = nullptr;      // [entries]
+  int32_t entries = 0;
+  Matrix gradient;  // of the table
+};
+
 /// y = gamma * (x - mean) * rstd + beta, row-wise. `statistics`, when given, receives [rows, 2]: mean, rstd.
 /// y may alias x.
 struct LayerNormArgs {
@@ -194,6 +205,22 @@ struct SubtractArgs {
   Matrix x, z;
   const void* bias = nullptr;
   Matrix y;
+};
+
+/// One step of AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019) as PyTorch takes it. With g
+/// the gradient, m and v its moments, and t = `step`, counted from 1:
+///   m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g g;
+///   parameter = (1 - learningRate weightDecay) parameter
+///               - learningRate / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + epsilon).
+/// All of one shape; gradient in f64, or in the backend's dtype.
+struct AdamWArgs {
+  Matrix parameter, gradient, firstMoment, secondMoment;
+  double learningRate = 0;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+  double weightDecay = 0;
+  int64_t step = 1;
 };
 
 enum class LossKind : int32_t { crossEntropy = 0, meanSquared = 1, span = 2 };

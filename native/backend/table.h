@@ -69,6 +69,7 @@ struct BackendTable {
 
   Status (*linear)(BackendState*, const LinearArgs*);
   Status (*embed)(BackendState*, const EmbedArgs*);
+  Status (*embedBackward)(BackendState*, const EmbedBackwardArgs*);
   Status (*layerNorm)(BackendState*, const LayerNormArgs*);
   Status (*layerNormBackward)(BackendState*, const LayerNormBackwardArgs*);
   Status (*attention)(BackendState*, const AttentionArgs*);
@@ -81,6 +82,7 @@ struct BackendTable {
   Status (*gram)(BackendState*, const GramArgs*);
   Status (*columnSums)(BackendState*, const ColumnSumsArgs*);
   Status (*subtract)(BackendState*, const SubtractArgs*);
+  Status (*adamW)(BackendState*, const AdamWArgs*);
   Status (*loss)(BackendState*, const LossArgs*);
 
   /// Null where the host solves.

@@ -166,6 +166,19 @@ TEST_F(ArgumentsTest, embed) {
                              {"negative epsilon", [](EmbedArgs& a) { a.epsilon = -1; }}});
 }
 
+TEST_F(ArgumentsTest, embedBackward) {
+  using Args = EmbedBackwardArgs;
+  const Args args{matrix(), indices({0, 3, 5}), indices({0, 2, 3}), indices({1, 0}), 2, matrix(3)};
+  expectRefusals<Args>("embedBackward", [this](const Args& a) { backend_->embedBackward(a); }, args,
+                       {{"dy", field(&Args::dy), anyRows}, {"gradient", field(&Args::gradient), anyRows}},
+                       {{"gradient on dy", field(&Args::gradient), field(&Args::dy)}},
+                       {{"no rows", [](Args& a) { a.rows = nullptr; }},
+                        {"no offsets", [](Args& a) { a.offsets = nullptr; }},
+                        {"no ids", [](Args& a) { a.ids = nullptr; }},
+                        {"negative entries", [](Args& a) { a.entries = -1; }},
+                        {"more entries than rows of gradient", [](Args& a) { a.entries = 4; }}});
+}
+
 TEST_F(ArgumentsTest, layerNorm) {
   const LayerNormArgs args{matrix(), vector(), vector(), 1e-12, matrix(), matrix(kRows, 2)};
   expectRefusals<LayerNormArgs>("layerNorm", [this](const LayerNormArgs& a) { backend_->layerNorm(a); }, args,
@@ -410,6 +423,25 @@ TEST_F(ArgumentsTest, subtract) {
                            a.y = a.z.rowRange(1, kRows - 1);
                            a.z = a.z.rowRange(0, kRows - 1);
                          }}});
+}
+
+TEST_F(ArgumentsTest, adamW) {
+  using Args = AdamWArgs;
+  const Args args{matrix(), matrix(), matrix(), matrix()};
+  expectRefusals<Args>("adamW", [this](const Args& a) { backend_->adamW(a); }, args,
+                       {{"parameter", field(&Args::parameter)},
+                        {"gradient", field(&Args::gradient)},
+                        {"firstMoment", field(&Args::firstMoment)},
+                        {"secondMoment", field(&Args::secondMoment)}},
+                       {{"parameter on gradient", field(&Args::parameter), field(&Args::gradient)},
+                        {"firstMoment on secondMoment", field(&Args::firstMoment), field(&Args::secondMoment)},
+                        {"secondMoment on gradient", field(&Args::secondMoment), field(&Args::gradient)}},
+                       {{"an infinite learning rate", [](Args& a) { a.learningRate = kInfinity; }},
+                        {"an infinite weight decay", [](Args& a) { a.weightDecay = kInfinity; }},
+                        {"beta1 of one", [](Args& a) { a.beta1 = 1; }},
+                        {"a negative beta2", [](Args& a) { a.beta2 = -0.1; }},
+                        {"a negative epsilon", [](Args& a) { a.epsilon = -1; }},
+                        {"step zero", [](Args& a) { a.step = 0; }}});
 }
 
 TEST_F(ArgumentsTest, loss) {

@@ -108,7 +108,7 @@ std::string testName(const testing::TestParamInfo<OperationTest::ParamType>& inf
 std::vector<OperationCase> everyCase() {
   std::vector<OperationCase> all;
   for (const auto& family : {linearCases(), normalisationCases(), attentionCases(), activationCases(), rowCases(),
-                             sumCases(), lossCases()}) {
+                             sumCases(), lossCases(), adamWCases()}) {
     all.insert(all.end(), family.begin(), family.end());
   }
   return all;
@@ -304,8 +304,8 @@ TEST(cpuFuzz, agreesWithTheDoubleReferenceAtRandomShapes) {
   for (uint64_t round = 0; round < rounds && !HasFailure(); ++round) {
     SCOPED_TRACE("seed " + std::to_string(seed) + ", round " + std::to_string(round));
     Random random(scramble(seed, round, 0));
-    for (const auto& randomCase :
-         {randomLinear, randomNormalisation, randomAttention, randomActivation, randomRows, randomSum, randomLoss}) {
+    for (const auto& randomCase : {randomLinear, randomNormalisation, randomAttention, randomActivation, randomRows,
+                                   randomSum, randomLoss, randomAdamW}) {
       expectAgreement("cpu", randomCase(random), kRandomSlack);
     }
   }

@@ -125,6 +125,7 @@ BackendTable makeTable() {
   table.packedBytes = packedBytes;
   table.linear = run<LinearArgs, linear>;
   table.embed = run<EmbedArgs, embed>;
+  table.embedBackward = run<EmbedBackwardArgs, embedBackward>;
   table.layerNorm = run<LayerNormArgs, layerNorm>;
   table.layerNormBackward = run<LayerNormBackwardArgs, layerNormBackward>;
   table.attention = run<AttentionArgs, attention>;
@@ -137,6 +138,7 @@ BackendTable makeTable() {
   table.gram = run<GramArgs, gram>;
   table.columnSums = run<ColumnSumsArgs, columnSums>;
   table.subtract = run<SubtractArgs, subtract>;
+  table.adamW = run<AdamWArgs, adamW>;
   table.loss = run<LossArgs, loss>;
   return table;
 }

@@ -32,4 +32,19 @@ void embed(const EmbedArgs& args, int threads) {
   });
 }
 
+void embedBackward(const EmbedBackwardArgs& args, int threads) {
+  const int64_t cols = args.dy.cols, blocks = (cols + kSumColumns - 1) / kSumColumns;
+  parallelFor(threads, args.entries * blocks, [&](int64_t index) {
+    const int64_t entry = index / blocks, first = index % blocks * kSumColumns;
+    const int64_t count = std::min(kSumColumns, cols - first);
+    float sums[kSumColumns] = {};
+    for (int32_t i = args.offsets[entry]; i < args.offsets[entry + 1]; ++i) {
+      const float* dy = args.dy.row<float>(args.rows[i]) + first;
+      for (int64_t col = 0; col < count; ++col) sums[col] += dy[col];
+    }
+    float* gradient = args.gradient.row<float>(args.ids[entry]) + first;
+    for (int64_t col = 0; col < count; ++col) gradient[col] += sums[col];
+  });
+}
+
 }  // namespace espalier::cpu

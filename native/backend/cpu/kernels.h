@@ -77,12 +77,21 @@ struct AttentionBackwardKernelArgs : AttentionHead {
   float* headMaskGradient;  // one float, overwritten
 };
 
+/// A row of parameters; the factors are those of AdamWFactors.
+struct AdamWKernelArgs {
+  int64_t cols;
+  float *parameter, *firstMoment, *secondMoment;
+  const float* gradient;
+  float decay, beta1, share1, beta2, share2, stepSize, rootFactor, epsilon;
+};
+
 struct CpuKernels {
   void (*layerNorm)(const LayerNormKernelArgs&);
   void (*layerNormBackward)(const LayerNormBackwardKernelArgs&);
   void (*activationBackward)(const ActivationBackwardKernelArgs&);
   void (*attention)(const AttentionKernelArgs&, float* scratch);
   void (*attentionBackward)(const AttentionBackwardKernelArgs&, float* scratch);
+  void (*adamW)(const AdamWKernelArgs&);
 };
 
 /// The table of activeIsa().

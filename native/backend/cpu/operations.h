@@ -8,6 +8,7 @@
 namespace espalier::cpu {
 
 void embed(const EmbedArgs& args, int threads);
+void embedBackward(const EmbedBackwardArgs& args, int threads);
 void layerNorm(const LayerNormArgs& args, int threads);
 void layerNormBackward(const LayerNormBackwardArgs& args, int threads);
 void attention(const AttentionArgs& args, int threads);
@@ -18,6 +19,7 @@ void scatterAddRows(const ScatterAddRowsArgs& args, int threads);
 void selectTokens(const SelectTokensArgs& args, int threads);
 void columnSums(const ColumnSumsArgs& args, int threads);
 void subtract(const SubtractArgs& args, int threads);
+void adamW(const AdamWArgs& args, int threads);
 void loss(const LossArgs& args, int threads);
 
 }  // namespace espalier::cpu

@@ -2,6 +2,7 @@
 #include "backend/cpu/split.h"
 
 namespace espalier::cpu {
+
 void columnSums(const ColumnSumsArgs& args, int threads) {
   forEachChunk(threads, args.x.cols, kSumColumns, [&](int64_t first, int64_t cols) {
     double sums[kSumColumns] = {}, squares[kSumColumns] = {};

@@ -204,6 +204,7 @@ BackendTable makeTable() {
   table.packedBytes = packedBytes;
   table.linear = run<LinearArgs, runLinear<float>, runLinear<Half>, runLinear<Bfloat16>>;
   table.embed = kEveryType<EmbedArgs, embed<float>, embed<Half>, embed<Bfloat16>>;
+  table.embedBackward = runInFloat<EmbedBackwardArgs, onStream<EmbedBackwardArgs, embedBackward<float>>>;
   table.layerNorm = kEveryType<LayerNormArgs, layerNorm<float>, layerNorm<Half>, layerNorm<Bfloat16>>;
   table.layerNormBackward =
       runInFloat<LayerNormBackwardArgs, onRuntime<LayerNormBackwardArgs, layerNormBackward<float>>>;
@@ -218,6 +219,7 @@ BackendTable makeTable() {
   table.gram = runInFloat<GramArgs, runGram>;
   table.columnSums = runInFloat<ColumnSumsArgs, onRuntime<ColumnSumsArgs, columnSums<float>>>;
   table.subtract = runInFloat<SubtractArgs, onStream<SubtractArgs, subtract<float>>>;
+  table.adamW = runInFloat<AdamWArgs, onStream<AdamWArgs, adamW<float>>>;
   table.loss = runInFloat<LossArgs, onStream<LossArgs, loss<float>>>;
   table.solver = &SolverEntries<onRuntime>::kTable;
   return table;

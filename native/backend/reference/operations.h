@@ -49,6 +49,8 @@ void linear(const LinearArgs& args);
 template <typename T>
 void embed(const EmbedArgs& args);
 template <typename T>
+void embedBackward(const EmbedBackwardArgs& args);
+template <typename T>
 void layerNorm(const LayerNormArgs& args);
 template <typename T>
 void layerNormBackward(const LayerNormBackwardArgs& args);
@@ -72,6 +74,8 @@ template <typename T>
 void columnSums(const ColumnSumsArgs& args);
 template <typename T>
 void subtract(const SubtractArgs& args);
+template <typename T>
+void adamW(const AdamWArgs& args);
 template <typename T>
 void loss(const LossArgs& args);
 

@@ -17,6 +17,18 @@ void scatterAddRows(const ScatterAddRowsArgs& args) {
 }
 
 template <typename T>
+void embedBackward(const EmbedBackwardArgs& args) {
+  for (int32_t entry = 0; entry < args.entries; ++entry) {
+    T* gradient = args.gradient.row<T>(args.ids[entry]);
+    for (int64_t c = 0; c < args.dy.cols; ++c) {
+      for (int32_t i = args.offsets[entry]; i < args.offsets[entry + 1]; ++i) {
+        gradient[c] += args.dy.row<T>(args.rows[i])[c];
+      }
+    }
+  }
+}
+
+template <typename T>
 void selectTokens(const SelectTokensArgs& args) {
   int32_t kept = 0;
   args.newOffsets[0] = 0;
@@ -43,6 +55,8 @@ template void gatherRows<float>(const GatherRowsArgs&);
 template void gatherRows<double>(const GatherRowsArgs&);
 template void scatterAddRows<float>(const ScatterAddRowsArgs&);
 template void scatterAddRows<double>(const ScatterAddRowsArgs&);
+template void embedBackward<float>(const EmbedBackwardArgs&);
+template void embedBackward<double>(const EmbedBackwardArgs&);
 template void selectTokens<float>(const SelectTokensArgs&);
 template void selectTokens<double>(const SelectTokensArgs&);
 template void subtract<float>(const SubtractArgs&);

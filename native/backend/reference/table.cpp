@@ -112,6 +112,7 @@ BackendTable makeTable() {
   table.packedBytes = packedBytes;
   table.linear = run<LinearArgs, linear<float>, linear<double>>;
   table.embed = run<EmbedArgs, embed<float>, embed<double>>;
+  table.embedBackward = run<EmbedBackwardArgs, embedBackward<float>, embedBackward<double>>;
   table.layerNorm = run<LayerNormArgs, layerNorm<float>, layerNorm<double>>;
   table.layerNormBackward = run<LayerNormBackwardArgs, layerNormBackward<float>, layerNormBackward<double>>;
   table.attention = run<AttentionArgs, attention<float>, attention<double>>;
@@ -124,6 +125,7 @@ BackendTable makeTable() {
   table.gram = run<GramArgs, gram<float>, gram<double>>;
   table.columnSums = run<ColumnSumsArgs, columnSums<float>, columnSums<double>>;
   table.subtract = run<SubtractArgs, subtract<float>, subtract<double>>;
+  table.adamW = run<AdamWArgs, adamW<float>, adamW<double>>;
   table.loss = run<LossArgs, loss<float>, loss<double>>;
   return table;
 }

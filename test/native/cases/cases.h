@@ -27,6 +27,9 @@ OperationCase randomRows(Random& random);
 std::vector<OperationCase> sumCases();
 OperationCase randomSum(Random& random);
 
+std::vector<OperationCase> adamWCases();
+OperationCase randomAdamW(Random& random);
+
 std::vector<OperationCase> lossCases();
 OperationCase randomLoss(Random& random);
 

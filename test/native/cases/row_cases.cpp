@@ -26,6 +26,21 @@ OperationCase scatterAddCase(const std::string& name, int32_t rows, int32_t spac
           }};
 }
 
+/// Tokens whose ids repeat and leave entries of the table out.
+OperationCase embedBackwardCase(const std::string& name, int32_t tokens, int32_t entries, int64_t cols) {
+  return {name, {{1}}, [=](Run& run) {
+            std::vector<int32_t> rows, offsets{0}, ids;
+            for (int32_t entry = entries - 1; entry >= 0; --entry) {
+              for (int32_t token = entry; token < tokens; token += entries) rows.push_back(token);
+              offsets.push_back(static_cast<int32_t>(rows.size()));
+              ids.push_back(2 * entry);
+            }
+            const Matrix dy = run.input(Run::fixed(tokens), cols);
+            run.backend().embedBackward({dy, run.indices(rows), run.indices(offsets), run.indices(ids), entries,
+                                         run.updated(Run::fixed(2 * entries), cols)});
+          }};
+}
+
 /// `scatter` adds the rows that go on to where they were, so that each sequence shows its own.
 OperationCase selectTokensCase(const std::string& name, const Batch& batch, double threshold, bool scatter = false) {
   return {name, batch, [=](Run& run) {
@@ -70,6 +85,7 @@ std::vector<OperationCase> rowCases() {
     const std::string width = std::to_string(cols);
     cases.push_back(gatherCase("gatherRows" + width, kBatch, cols));
     cases.push_back(scatterAddCase("scatterAddRows" + width, 9, 3, cols));
+    cases.push_back(embedBackwardCase("embedBackward" + width, 23, 5, cols));
     cases.push_back(subtractCase("subtract" + width, kBatch, cols, true, Subtraction::intoOther));
   }
   cases.push_back(selectTokensCase("selectTokens", kBatch, 0.0625));
@@ -81,6 +97,9 @@ std::vector<OperationCase> rowCases() {
   cases.push_back(selectTokensCase("selectTokensManyBlocksOfBlocks", {{40000, 2, 30000}}, 0.0625));
   cases.push_back(selectTokensCase("selectTokensNoTokens", {{0, 0}}, 0.0625));
   cases.push_back(selectTokensCase("selectTokensNoSequences", {{}}, 0.0625));
+  cases.push_back(embedBackwardCase("embedBackwardManyEntries", 90, 300, 40));
+  cases.push_back(embedBackwardCase("embedBackwardOneEntry", 1000, 1, 40));
+  cases.push_back(embedBackwardCase("embedBackwardNoEntries", 0, 0, 8));
   cases.push_back(gatherCase("gatherNoRows", {{0}}, 8));
   cases.push_back(scatterAddCase("scatterAddNoRows", 0, 1, 8));
   cases.push_back(subtractCase("subtractWithoutBias", kBatch, 37, false, Subtraction::intoOther));
@@ -92,12 +111,14 @@ std::vector<OperationCase> rowCases() {
 OperationCase randomRows(Random& random) {
   const Batch batch{{random.between(0, 40), random.between(1, 90)}};
   const int64_t cols = random.between(1, 300);
-  switch (random.between(0, 3)) {
+  switch (random.between(0, 4)) {
     case 0:
       return gatherCase("gatherRows", batch, cols);
     case 1:
       return selectTokensCase("selectTokens", batch, random.between(0, 16) / 64.0, random.chance());
     case 2:
+      return embedBackwardCase("embedBackward", random.between(0, 90), random.between(1, 40), cols);
+    case 3:
       return scatterAddCase("scatterAddRows", random.between(0, 90), random.between(1, 3), cols);
     default:
       return subtractCase("subtract", batch, cols, random.chance(), static_cast<Subtraction>(random.between(0, 2)));

@@ -17,6 +17,8 @@ void activationBackward(const ActivationBackwardArgs& args, Runtime& runtime);
 template <typename T>
 void embed(const EmbedArgs& args, Stream stream);
 template <typename T>
+void embedBackward(const EmbedBackwardArgs& args, Stream stream);
+template <typename T>
 void layerNorm(const LayerNormArgs& args, Stream stream);
 template <typename T>
 void layerNormBackward(const LayerNormBackwardArgs& args, Runtime& runtime);
@@ -42,6 +44,9 @@ template <typename T>
 void columnSums(const ColumnSumsArgs& args, Runtime& runtime);
 /// sums (+)= part: f64 [rows, cols] and f32 of the same shape.
 void addToDouble(const Matrix& part, bool accumulate, const Matrix& sums, Stream stream);
+
+template <typename T>
+void adamW(const AdamWArgs& args, Stream stream);
 
 template <typename T>
 void loss(const LossArgs& args, Stream stream);
