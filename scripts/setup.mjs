@@ -1,4 +1,5 @@
 // Brings a bare Debian machine with node, npm, g++ and make to a built checkout. Every step is skipped where it is done.
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -8,6 +9,7 @@ import {
   aptInstall,
   buildPackages,
   cudaEnvironment,
+  cudaPackages,
   fail,
   findNvcc,
   missingPackages,
@@ -16,9 +18,9 @@ import {
 } from './tools.mjs';
 
 export async function setup(packages = buildPackages) {
-  installDebianPackages(argv.includes('--cuda') ? [...packages, 'python3-venv'] : packages);
+  installDebianPackages(argv.includes('--cuda') ? [...packages, ...cudaPackages] : packages);
   installNodeModules();
-  if (argv.includes('--cuda')) installCudaToolkit();
+  if (argv.includes('--cuda') && !installCudaToolkit()) fail('the CUDA toolkit cannot be installed (see above)');
   run(process.execPath, [join(root, 'scripts/build.mjs')]);
   // Only now: what it imports may have been missing.
   const { compile } = await import('./compile.mjs');
@@ -49,13 +51,15 @@ function installNodeModules() {
   writeFileSync(stamp, lock);
 }
 
-/** The CUDA compiler and libraries (about 1.6 GB) in a folder of their own, unless a compiler is there already. */
+/** The CUDA compiler and libraries (about 1.6 GB) in a folder of their own; false where they cannot be had. */
 export function installCudaToolkit() {
-  if (findNvcc() !== undefined) return;
+  if (findNvcc() !== undefined) return true;
   console.error('Installing the CUDA toolkit ...');
-  run('python3', ['-m', 'venv', cudaEnvironment]);
+  const done = (command, args) => spawnSync(command, args, { stdio: ['ignore', 'ignore', 'inherit'] }).status === 0;
+  if (!done('python3', ['-m', 'venv', cudaEnvironment])) return false;
   const parts = 'nvcc,cudart,cublas,cusolver,cusparse,cccl,crt,nvvm';
-  run(join(cudaEnvironment, 'bin/pip'), ['install', '--quiet', `cuda-toolkit[${parts}]==13.0.*`, 'nvidia-cuda-nvdisasm==13.2.*']);
+  const packages = [`cuda-toolkit[${parts}]==13.0.*`, 'nvidia-cuda-nvdisasm==13.2.*'];
+  if (!done(join(cudaEnvironment, 'bin/pip'), ['install', '--quiet', ...packages])) return false;
   // The packages hold the libraries under their versions only, which linkers do not look for.
   const toolkit = dirname(dirname(findNvcc()));
   for (const file of readdirSync(join(toolkit, 'lib'))) {
@@ -63,6 +67,7 @@ export function installCudaToolkit() {
     if (plain !== undefined) symlinkSync(file, join(toolkit, 'lib', plain));
   }
   symlinkSync('lib', join(toolkit, 'lib64'));
+  return true;
 }
 
 if (fileURLToPath(import.meta.url) === argv[1]) await setup();

@@ -7,10 +7,12 @@ import { join } from 'node:path';
 import { argv } from 'node:process';
 import { createInterface } from 'node:readline';
 import { checkNativeFormat } from './clang-format.mjs';
-import { setup } from './setup.mjs';
-import { buildPackages, buildPreset, jobs, root, runModule, testPackages } from './tools.mjs';
+import { checkKernelResources } from './kernel-resources.mjs';
+import { installCudaToolkit, setup } from './setup.mjs';
+import { buildPackages, buildPreset, cudaSettings, jobs, root, run, runModule, testPackages } from './tools.mjs';
 
 const quick = argv.includes('--quick');
+const cudaBuild = join(root, 'build/cuda');
 const total = { passed: 0, failed: 0, skipped: 0 };
 
 await phase('Set-up and type check', () => setup([...buildPackages, ...testPackages]));
@@ -21,6 +23,7 @@ await phase('Format and lint', () => {
 for (const preset of quick ? ['release'] : ['release', 'asan', 'tsan']) {
   await phase(`Native tests, ${preset}`, () => testNative(preset));
 }
+if (!quick) await phase('CUDA plugin', testCudaBuild);
 await phase('TypeScript tests', runTap);
 
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
@@ -52,6 +55,26 @@ function testNative(preset) {
   const failed = count('failures') + count('disabled');
   add({ passed: count('tests') - failed - count('skipped'), failed, skipped: count('skipped') });
   if (status !== 0 && failed === 0) total.failed += 1;
+}
+
+/** Compiles and links the plugin for every architecture, and compares what the compiler made of the kernels. */
+async function testCudaBuild() {
+  if (!installCudaToolkit()) {
+    console.log('skipped: the CUDA toolkit cannot be installed here');
+    add({ passed: 0, failed: 0, skipped: 1 });
+    return;
+  }
+  run('cmake', [
+    '-S',
+    root,
+    '-B',
+    cudaBuild,
+    '--log-level=WARNING',
+    ...cudaSettings().map((setting) => `-D${setting}`),
+  ]);
+  run('cmake', ['--build', cudaBuild, '--parallel', jobs, '--target', 'espalier_cuda']);
+  const failed = (await checkKernelResources()) ? 0 : 1;
+  add({ passed: 2 - failed, failed, skipped: 0 });
 }
 
 /** Runs tap on the compiled tests; shows a line a file and, for a file that failed, all it printed. */

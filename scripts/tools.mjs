@@ -73,7 +73,9 @@ const packageContents = {
 export const buildPackages = ['g++', 'make', 'cmake', 'libeigen3-dev'];
 /** Of the native tests and benches. */
 export const nativeTestPackages = ['libgtest-dev'];
-export const testPackages = [...nativeTestPackages, 'clang-format', 'chromium'];
+/** Of the environment that the CUDA toolkit is installed in. */
+export const cudaPackages = ['python3-venv'];
+export const testPackages = [...nativeTestPackages, ...cudaPackages, 'clang-format', 'chromium'];
 
 /** The packages of those named that this machine lacks. */
 export function missingPackages(names) {

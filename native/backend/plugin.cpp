@@ -31,8 +31,9 @@ const BackendTable& open(const std::string& name) {
   const char* message = "it is no plugin of espalier";
   const BackendTable* table = entry != nullptr ? entry(kBackendAbi, &message) : nullptr;
   if (table == nullptr) {
+    const std::string reason = path + ": " + message;  // which lies in the library
     dlclose(library);
-    throw Error(ErrorCode::noDevice, path + ": " + message);
+    throw Error(ErrorCode::noDevice, reason);
   }
   return *table;
 }

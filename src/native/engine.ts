@@ -30,8 +30,17 @@ export class Engine {
     if (!Number.isInteger(threads) || threads < 1 || threads > 1024) {
       throw new EspalierError('ERR_INVALID_ARGUMENT', `threads must be a whole number from 1 to 1024, not ${threads}`);
     }
-    const device = options.device === undefined || options.device === 'auto' ? bestDevice() : options.device;
-    const { precision = 'fp32' } = options;
+    const { device = 'auto', precision = 'fp32' } = options;
+    if (device !== 'auto') return Engine.on(device, threads, precision);
+    try {
+      return Engine.on('cuda', threads, precision);
+    } catch (error) {
+      if (!(error instanceof EspalierError) || error.code !== 'ERR_NO_DEVICE') throw error;
+      return Engine.on('cpu', threads, precision);
+    }
+  }
+
+  private static on(device: string, threads: number, precision: Precision): Engine {
     const [name = '', index = '0'] = device.split(':');
     try {
       const native = call(() => new (addon().Engine)(name, Number(index), threads, precision));
@@ -64,8 +73,4 @@ export class Engine {
 /** What can run here, and why not. */
 export function devices(): DeviceReport[] {
   return call(() => addon().devices());
-}
-
-function bestDevice(): string {
-  return devices().some(({ name, available }) => name === 'cuda' && available) ? 'cuda' : 'cpu';
 }

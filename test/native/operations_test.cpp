@@ -53,7 +53,8 @@ void expectAgreement(const std::string& backend, const OperationCase& operation,
   const std::vector<Output> plain = resultsOn(openYardstick(), operation);
   const std::vector<Output> actual = resultsOn(openCandidate(backend, 2).backend, operation);
   for (size_t i = 0; i < expected.size(); ++i) {
-    const double allowed = kTimesYardstick * distance(plain[i].values, expected[i].values) + slack;
+    const double allowed =
+        kTimesYardstick * distance(plain[i].values, expected[i].values) + slack * operation.magnitude;
     EXPECT_TRUE(std::isfinite(allowed)) << operation.name << ", output " << i << ": the reference is not finite";
     EXPECT_LE(distance(actual[i].values, expected[i].values), allowed) << operation.name << ", output " << i;
   }

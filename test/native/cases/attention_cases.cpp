@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include "cases/cases.h"
@@ -38,14 +39,19 @@ struct AlsoWanted {
   bool columnSums = false;
 };
 
+/// Scores reach about four times the sharpness, and a unit in the last place of four is a quarter of the slack.
+double magnitudeOf(const AttentionShape& shape) { return std::max(1.0, static_cast<double>(shape.sharpness) / 4); }
+
 OperationCase attentionCase(const std::string& name, const AttentionShape& shape, AlsoWanted wanted = {}) {
-  return {name, shape.batch, [=](Run& run) {
+  return {name, shape.batch,
+          [=](Run& run) {
             AttentionArgs args = attentionInputs(run, shape);
             args.context = run.output(run.queries(), args.q.cols);
             if (wanted.logSumExp) args.logSumExp = run.output(run.queries(), shape.heads);
             if (wanted.columnSums) args.columnSums = run.output(run.tokens(), 1, sumsDType(run.backend().dtype()));
             run.backend().attention(args);
-          }};
+          },
+          magnitudeOf(shape)};
 }
 
 struct Wanted {
@@ -56,7 +62,8 @@ struct Wanted {
 };
 
 OperationCase attentionBackwardCase(const std::string& name, const AttentionShape& shape, Wanted wanted = {}) {
-  return {name, shape.batch, [=](Run& run) {
+  return {name, shape.batch,
+          [=](Run& run) {
             AttentionBackwardArgs args;
             args.forward = attentionInputs(run, shape);
             args.forward.context = run.output(run.queries(), args.forward.q.cols);
@@ -75,7 +82,8 @@ OperationCase attentionBackwardCase(const std::string& name, const AttentionShap
             }
             if (wanted.columnSums) args.dColumnSums = run.input(run.tokens(), 1);
             run.backend().attentionBackward(args);
-          }};
+          },
+          magnitudeOf(shape)};
 }
 
 const std::vector<int32_t> kLengths{3, 1, 12, 0, 7};

@@ -127,6 +127,8 @@ struct OperationCase {
   std::string name;
   Batch batch;
   std::function<void(Run&)> run;
+  /// The largest numbers that are rounded on the way to results of about 1: their last place is what can be had.
+  double magnitude = 1;
 
   friend void PrintTo(const OperationCase& operation, std::ostream* out) { *out << operation.name; }
 };
