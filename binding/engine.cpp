@@ -10,7 +10,7 @@ namespace {
 
 /// Arithmetic by the name that users know it by.
 const std::map<std::string, std::pair<DType, Products>> kPrecisions = {
-    {"fp32", {DType::f32, Products::full}},         {"tf32", {DType::f32, Products::tf32}},
+    {"fp32", {DType::f32, Products::full}},          {"tf32", {DType::f32, Products::tf32}},
     {"bf16-products", {DType::f32, Products::bf16}}, {"bf16", {DType::bf16, Products::full}},
     {"fp16", {DType::f16, Products::full}},
 };
@@ -67,8 +67,7 @@ EngineObject::EngineObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
     require(info[3].IsString(), "precision must be a string");
     const std::string device = info[0].As<Napi::String>().Utf8Value();
     const std::string precision = info[3].As<Napi::String>().Utf8Value();
-    const BackendOptions options =
-        toOptions(device, toInt32(info[1], "index"), toInt32(info[2], "threads"), precision);
+    const BackendOptions options = toOptions(device, toInt32(info[1], "index"), toInt32(info[2], "threads"), precision);
     backend_.set(info.Env(), Backend::open(device, options), 0);
   });
 }

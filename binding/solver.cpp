@@ -1,6 +1,5 @@
-#include "solver/backend_solver.h"
-
 #include "binding/objects.h"
+#include "solver/backend_solver.h"
 
 namespace espalier::binding {
 namespace {

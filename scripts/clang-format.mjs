@@ -6,10 +6,10 @@ import { fileURLToPath } from 'node:url';
 import { root, run } from './tools.mjs';
 
 export function checkNativeFormat(mode = ['--dry-run', '-Werror']) {
-  const files = ['native', 'binding', 'test/native', 'bench/native']
+  const files = ['native', 'binding', 'test/native', 'bench']
     .filter((folder) => existsSync(join(root, folder)))
     .flatMap((folder) => readdirSync(join(root, folder), { recursive: true }).map((name) => join(folder, name)))
-    .filter((name) => /\.(h|cpp)$/.test(name));
+    .filter((name) => /\.(h|cpp|cu)$/.test(name));
   run('clang-format', [...mode, ...files]);
 }
 

@@ -42,7 +42,7 @@ struct BackwardScratch {
 /// What nvcc is told of the blocks of a multiprocessor: left to itself (0), it spills registers where columns have
 /// gradients and products are full.
 template <typename Policy, bool kColumnGradients>
-constexpr int kLeastBlocks = kColumnGradients && std::is_same_v<Policy, FullProducts> ? 2 : 0;
+constexpr int kLeastBlocks = kColumnGradients&& std::is_same_v<Policy, FullProducts> ? 2 : 0;
 
 /// kColumnGradients: whether dColumnSums is there.
 template <typename T, bool kColumnGradients>
