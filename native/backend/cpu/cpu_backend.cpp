@@ -8,6 +8,7 @@
 #include "backend/cpu/isa.h"
 #include "backend/cpu/memory.h"
 #include "backend/cpu/operations.h"
+#include "backend/host_rows.h"
 #include "backend/table.h"
 
 namespace espalier::cpu {
@@ -81,16 +82,12 @@ Status allocate(BackendState*, size_t bytes, void** data) {
 void release(BackendState*, void* data) { releaseAligned(data); }
 
 Status copyIn(BackendState*, void* device, size_t deviceStride, const void* host, size_t rowBytes, size_t rows) {
-  for (size_t r = 0; r < rows; ++r) {
-    std::memcpy(static_cast<char*>(device) + r * deviceStride, static_cast<const char*>(host) + r * rowBytes, rowBytes);
-  }
+  copyHostRows(device, deviceStride, host, rowBytes, rowBytes, rows);
   return {};
 }
 
 Status copyOut(BackendState*, void* host, const void* device, size_t deviceStride, size_t rowBytes, size_t rows) {
-  for (size_t r = 0; r < rows; ++r) {
-    std::memcpy(static_cast<char*>(host) + r * rowBytes, static_cast<const char*>(device) + r * deviceStride, rowBytes);
-  }
+  copyHostRows(host, rowBytes, device, deviceStride, rowBytes, rows);
   return {};
 }
 

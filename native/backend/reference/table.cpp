@@ -7,6 +7,7 @@
 #include <memory>
 #include <new>
 
+#include "backend/host_rows.h"
 #include "backend/reference/operations.h"
 
 namespace espalier {
@@ -62,16 +63,12 @@ Status allocate(BackendState*, size_t bytes, void** data) {
 void release(BackendState*, void* data) { std::free(data); }
 
 Status copyIn(BackendState*, void* device, size_t deviceStride, const void* host, size_t rowBytes, size_t rows) {
-  for (size_t r = 0; r < rows; ++r) {
-    std::memcpy(static_cast<char*>(device) + r * deviceStride, static_cast<const char*>(host) + r * rowBytes, rowBytes);
-  }
+  copyHostRows(device, deviceStride, host, rowBytes, rowBytes, rows);
   return {};
 }
 
 Status copyOut(BackendState*, void* host, const void* device, size_t deviceStride, size_t rowBytes, size_t rows) {
-  for (size_t r = 0; r < rows; ++r) {
-    std::memcpy(static_cast<char*>(host) + r * rowBytes, static_cast<const char*>(device) + r * deviceStride, rowBytes);
-  }
+  copyHostRows(host, rowBytes, device, deviceStride, rowBytes, rows);
   return {};
 }
 

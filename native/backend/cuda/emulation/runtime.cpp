@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "backend/host_rows.h"
+
 namespace espalier::cuda {
 
 struct Runtime::State {};
@@ -32,15 +34,11 @@ void* Runtime::allocate(size_t bytes) {
 void Runtime::release(void* data) noexcept { std::free(data); }
 
 void Runtime::copyRowsIn(void* device, size_t deviceStride, const void* host, size_t rowBytes, size_t rows) {
-  for (size_t r = 0; r < rows; ++r) {
-    std::memcpy(static_cast<char*>(device) + r * deviceStride, static_cast<const char*>(host) + r * rowBytes, rowBytes);
-  }
+  copyHostRows(device, deviceStride, host, rowBytes, rowBytes, rows);
 }
 
 void Runtime::copyRowsOut(void* host, const void* device, size_t deviceStride, size_t rowBytes, size_t rows) {
-  for (size_t r = 0; r < rows; ++r) {
-    std::memcpy(static_cast<char*>(host) + r * rowBytes, static_cast<const char*>(device) + r * deviceStride, rowBytes);
-  }
+  copyHostRows(host, rowBytes, device, deviceStride, rowBytes, rows);
 }
 
 void Runtime::fillZero(void* device, size_t bytes) { std::memset(device, 0, bytes); }
