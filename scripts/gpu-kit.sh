@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What is run on a GPU machine without Node and without a network, in the repository's root:
-#   bash scripts/gpu-kit.sh [--rehearse] [build] [tests] [prune] [bench] [sanitize]     (default: all, in this order)
+#   bash scripts/gpu-kit.sh [--rehearse] [build] [tests] [kernels] [prune] [bench] [sanitize]     (default: all, in this order)
 # Builds the plugin there and unpacks the rest from .gpu-kit/ (scripts/gpu-kit.mjs). Logs and results go to $OUT. A
 # failed step does not stop those after it; a summary ends the output. --rehearse: a tiny model on a CPU, without the
 # plugin.
@@ -15,9 +15,10 @@ JOBS=${JOBS:-$(nproc)}
 PLUGIN_TARGET=espalier_cuda
 CONTENDER_TARGET=espalier_contender
 TEST_TARGET=espalier_native_tests
-ALL_STEPS=(build tests prune bench sanitize)
+KERNEL_CHECKS=(attention_check hopper_linear_check)
+ALL_STEPS=(build tests kernels prune bench sanitize)
 # Seconds after which a step, or one tool or preset of it, is ended.
-declare -A LIMITS=([build]=240 [tests]=150 [sanitize]=200 [bench]=175 [prune]=200)
+declare -A LIMITS=([build]=240 [tests]=150 [kernels]=60 [sanitize]=200 [bench]=175 [prune]=200)
 SANITIZER_LIMIT=60
 PRESET_LIMIT=90
 TEST_FILTER='*/cuda_*:*/cuda'
@@ -95,7 +96,7 @@ build() {
     has_cublas "$(dirname "$(dirname "$(realpath "$nvcc")")")" || link_python_libraries || return
     options=(-DESPALIER_TESTS=ON -DESPALIER_CUDA=ON
       "-DCMAKE_CUDA_COMPILER=$nvcc" "-DCMAKE_CUDA_ARCHITECTURES=$(architecture)")
-    targets+=("$PLUGIN_TARGET")
+    targets+=("$PLUGIN_TARGET" "${KERNEL_CHECKS[@]}")
   fi
   cmake -S . -B "$BUILD" -G Ninja -DCMAKE_BUILD_TYPE=Release "-DCMAKE_PREFIX_PATH=$BUILD/prefix" "${options[@]}" &&
     ninja -C "$BUILD" -j "$JOBS" -k 0 "${targets[@]}"
@@ -109,6 +110,16 @@ test_program() {
 tests() {
   local output=$BUILD/tests.txt
   "$(test_program)" "--gtest_filter=$TEST_FILTER" 2>&1 | tee "$output" && grep --quiet '^\[       OK \]' "$output"
+}
+
+# Single kernels, checked and timed. hopper_linear_check refuses other GPUs.
+kernels() {
+  local check worst=0
+  for check in "${KERNEL_CHECKS[@]}"; do
+    echo "== $check"
+    "$BUILD/bench/cuda/$check" || worst=$?
+  done
+  return "$worst"
 }
 
 sanitize() {

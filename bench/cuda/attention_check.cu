@@ -1,8 +1,5 @@
-// Checks attention() against a plain kernel, then times it, and its backward where there is one. Needs a GPU.
-//   nvcc -std=c++17 -O3 -Inative -gencode arch=compute_90,code=sm_90 bench/cuda/attention_check.cu
-//     native/backend/cuda/kernels/attention.cu native/backend/cuda/kernels/attention_backward.cu
-//     native/core/error.cpp -o attention_check
-// Exit status: 0 all right, 1 wrong results.
+// Checks attention() against a plain kernel, then times it, and its backward where there is one. Needs a GPU. Exit
+// status: 0 all right, 1 wrong results.
 
 #include <algorithm>
 #include <cmath>
@@ -220,7 +217,7 @@ bool runShape(const Kind& kind, const Shape& shape, int headSize) {
   args.scale = 1 / std::sqrt(static_cast<double>(headSize));
   args.context = randomMatrix<T>(memory, tokens, width, 2);
 
-  const double time = median([&] { attention<T>(args, kind.products, nullptr); });
+  const double time = median([&] { attention<T>(args, kind.products, nullptr, nullptr); });
   const float error = worstError<T>(memory, args);
   const bool right = error <= kind.tolerance;
   const double flops = 4 * pairs * static_cast<double>(width);
@@ -229,7 +226,7 @@ bool runShape(const Kind& kind, const Shape& shape, int headSize) {
               shape.name, time, flops / time * 1e-6, bytes / time * 1e-3, error, right ? "PASS" : "FAIL");
   if constexpr (std::is_same_v<T, float>) {
     args.logSumExp = randomMatrix<T>(memory, tokens, kHeads, 3);
-    attention<T>(args, kind.products, nullptr);
+    attention<T>(args, kind.products, nullptr, nullptr);
     backward.dContext = randomMatrix<T>(memory, tokens, width, 4);
     const Matrix gradients = randomMatrix<T>(memory, tokens, 3 * width, 5);
     backward.dq = gradients.columns(0, width);

@@ -1,6 +1,4 @@
 // Checks hopperLinear() against a plain kernel, then times it beside cuBLASLt. Needs a GPU of compute capability 9.0.
-//   nvcc -std=c++17 -O3 -Inative -gencode arch=compute_90a,code=sm_90a bench/cuda/hopper_linear_check.cu
-//     native/backend/cuda/kernels/hopper_linear.cu -lcublasLt -o hopper_linear_check
 // Exit status: 0 all right, 1 wrong results, 2 a kernel hangs.
 
 #include <cublasLt.h>
