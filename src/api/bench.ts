@@ -89,10 +89,10 @@ export async function bench(model: LoadedModel, options: BenchOptions = {}): Pro
       }),
     });
   }
-  const { device, threads } = model;
+  const { device, threads, precision } = model;
   const environment = environmentOf(model.native.engine);
   const name = opponent && { against: opponent.name };
-  return { command: 'bench', version, device, threads, environment, ...name, rounds, rows };
+  return { command: 'bench', version, device, threads, precision, environment, ...name, rounds, rows };
 }
 
 function checkOpponent({ device, threads }: LoadedModel, { against, python }: BenchOptions): void {

@@ -128,6 +128,7 @@ export class PruneStudy {
       seed,
       device: model.device,
       threads: model.threads,
+      precision: model.precision,
       constraint: { kind: latency ? 'latency' : 'macs', keep },
       achieved: {
         macs: outcome.macs.kept,

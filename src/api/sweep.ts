@@ -53,6 +53,7 @@ export async function sweep(model: LoadedModel, options: SweepOptions): Promise<
     settings,
     device: model.device,
     threads: model.threads,
+    precision: model.precision,
     environment: environmentOf(model.native.engine),
     budgets: keeps.flatMap((keep) => {
       const pruned = directory.finished(keep);

@@ -55,8 +55,8 @@ export function addEvaluate(program: Command, signal: AbortSignal): void {
         signal,
         onProgress,
       });
-      const { device, threads } = model;
-      printResult(flags, { command: 'evaluate', ...result, device, threads }, () =>
+      const { device, threads, precision } = model;
+      printResult(flags, { command: 'evaluate', ...result, device, threads, precision }, () =>
         table([
           ...metricRows(result.metrics),
           ['examples', grouped(result.examples)],

@@ -5,12 +5,12 @@ import type { About, Page } from './page.js';
 
 /** Throughput and latency of a model, by itself or against another. */
 export function benchPage(report: BenchReport, about: About): Page {
-  const { against, device, threads, rounds, rows, environment } = report;
+  const { against, device, threads, precision, rounds, rows, environment } = report;
   const name = about.checkpoint;
   return {
     title: against === undefined ? `${name}: how fast it is` : `${name} against ${against}`,
     facts: [
-      ['device', `${device}, ${threads} threads`],
+      ['device', `${device}, ${threads} threads, ${precision}`],
       ['rounds', `${rounds}, in turns`],
     ],
     sections: [

@@ -1,4 +1,5 @@
 import type { Latency, Spread } from '../latency/rounds.js';
+import type { Precision } from '../native/addon.js';
 import type { Environment } from '../native/environment.js';
 
 export interface Speed {
@@ -25,6 +26,7 @@ export interface BenchReport {
   version: string;
   device: string;
   threads: number;
+  precision: Precision;
   environment: Environment;
   /** The directory of the other model, or the other runtime with its version: `onnxruntime 1.30.0`. */
   against?: string;

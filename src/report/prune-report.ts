@@ -1,5 +1,5 @@
 import type { Latency, Spread } from '../latency/rounds.js';
-import type { LayerShape } from '../native/addon.js';
+import type { LayerShape, Precision } from '../native/addon.js';
 import type { Environment } from '../native/environment.js';
 import type { Preset } from '../prune/preset.js';
 
@@ -17,6 +17,7 @@ export interface PruneReport {
   seed: number;
   device: string;
   threads: number;
+  precision: Precision;
   /** The part of the multiply-accumulates, or of the latency, to keep. */
   constraint: { kind: Constraint; keep: number };
   /**

@@ -13,7 +13,7 @@ export function sweepPage(report: SweepReport, about: About): Page {
     title: `${about.checkpoint}, ${task}: ${budgets.length} budgets of ${constraint === 'macs' ? 'MACs' : 'latency'}`,
     facts: [
       ['preset', `${preset}, ${samples} samples, seed ${seed}`],
-      ['device', `${report.device}, ${report.threads} threads`],
+      ['device', `${report.device}, ${report.threads} threads, ${report.precision}`],
     ],
     sections: [
       { title: 'Budgets', table: budgetTable(budgets) },

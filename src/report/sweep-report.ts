@@ -1,4 +1,4 @@
-import type { DType } from '../native/addon.js';
+import type { DType, Precision } from '../native/addon.js';
 import type { Environment } from '../native/environment.js';
 import type { Preset } from '../prune/preset.js';
 import type { Constraint, MeasuredLatency, PruneReport } from './prune-report.js';
@@ -10,6 +10,7 @@ export interface SweepReport {
   settings: SweepSettings;
   device: string;
   threads: number;
+  precision: Precision;
   environment: Environment;
   /** The largest budget first. */
   budgets: SweepBudget[];

@@ -22,6 +22,7 @@ t.test('evaluate --json prints the fields of the contract, and the accuracy PyTo
     'tokensPerSecond',
     'device',
     'threads',
+    'precision',
   ]);
   t.match(result, { command: 'evaluate', task: 'sst2', examples: 500, device: 'cpu', threads: 2 });
   t.strictSame(result.metrics, { accuracy });

@@ -58,6 +58,7 @@ for (const [preset, expected] of Object.entries(golden)) {
       'seed',
       'device',
       'threads',
+      'precision',
       'constraint',
       'achieved',
       'layers',

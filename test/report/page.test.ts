@@ -41,6 +41,7 @@ const pruneReport: PruneReport = {
   seed: 0,
   device: 'cpu',
   threads: 2,
+  precision: 'fp32',
   constraint: { kind: 'macs', keep: 0.5 },
   achieved: { macs: 0.498, parameters: 0.7, bytes: 27_000_000 },
   layers,
@@ -66,6 +67,7 @@ const sweepReport: SweepReport = {
   },
   device: 'cpu',
   threads: 2,
+  precision: 'fp32',
   environment: latency.environment,
   budgets: [
     { keep: 0.5, directory: 'sweep/keep-0.5', report: budget, latency },
@@ -81,6 +83,7 @@ const benchReport: BenchReport = {
   version: '0.1.0',
   device: 'cpu',
   threads: 2,
+  precision: 'fp32',
   environment: latency.environment,
   against: 'onnxruntime 1.30.0',
   rounds: 9,

@@ -59,7 +59,7 @@ int64_t rowStride(int64_t cols) { return ((cols + kAlignment - 1) / kAlignment |
 Status open(const BackendOptions* options, BackendState** state) {
   return guarded([&] {
     if (options->dtype != DType::f32 || options->products != Products::full) {
-      throw Error(ErrorCode::unsupported, "the cpu backend computes in full f32 only");
+      throw Error(ErrorCode::unsupported, "the cpu backend computes in fp32 only, other precisions need a GPU");
     }
     auto* opened = new State{options->threads, isaName(activeIsa())};
     *state = reinterpret_cast<BackendState*>(opened);

@@ -59,15 +59,15 @@ void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t sharedB
             const Args&... args) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
   constexpr size_t kWithoutAsking = 48 * 1024;
-  cudaError_t error = cudaSuccess;
-  if (sharedBytes > kWithoutAsking) {
-    error = cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                 static_cast<int>(sharedBytes));
+  if (sharedBytes > kWithoutAsking &&
+      cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
+                           static_cast<int>(sharedBytes)) != cudaSuccess) {
+    cudaGetLastError();
+    throw Error(ErrorCode::unsupported, "an operation needs " + std::to_string(sharedBytes) +
+                                            " bytes of shared memory a block, more than this GPU has");
   }
-  if (error == cudaSuccess) {
-    kernel<<<grid, block, sharedBytes, stream>>>(args...);
-    error = cudaGetLastError();
-  }
+  kernel<<<grid, block, sharedBytes, stream>>>(args...);
+  const cudaError_t error = cudaGetLastError();
   if (error != cudaSuccess) {
     throw Error(ErrorCode::internal, std::string("a CUDA kernel could not be started: ") + cudaGetErrorString(error));
   }
