@@ -41,7 +41,10 @@ struct Runtime::State {
 };
 
 Runtime::Runtime(int32_t device) : state_(std::make_unique<State>()) {
-  int32_t count = 0;
+  int32_t driver = 0, count = 0;
+  if (cudaDriverGetVersion(&driver) == cudaSuccess && driver == 0) {
+    throw Error(ErrorCode::noDevice, "there is no NVIDIA driver (libcuda.so.1)");
+  }
   if (const cudaError_t error = cudaGetDeviceCount(&count); error != cudaSuccess) {
     cudaGetLastError();
     throw Error(ErrorCode::noDevice, std::string("the CUDA driver finds no device: ") + cudaGetErrorString(error));
