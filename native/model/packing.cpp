@@ -1,18 +1,25 @@
 #include "model/packing.h"
 
+#include <initializer_list>
+#include <vector>
+
 namespace espalier {
 namespace {
 
-/// One linear map whose outputs are those of `a`, then those of `b`.
-Linear stack(Backend& backend, const Linear& a, const Linear& b) {
-  const auto join = [&](const Tensor& first, const Tensor& second, bool vector) {
-    HostTensor joined = readTensor(backend, first);
-    const HostTensor tail = readTensor(backend, second);
-    joined.values.insert(joined.values.end(), tail.values.begin(), tail.values.end());
-    (vector ? joined.cols : joined.rows) += vector ? tail.cols : tail.rows;
-    return backend.tensorFrom(joined.rows, joined.cols, joined.values.data());
+/// One linear map whose outputs are those of each part, one after another.
+Linear stack(Backend& backend, std::initializer_list<const Linear*> parts) {
+  std::vector<float> weights, biases;
+  const auto append = [&](std::vector<float>& values, const Tensor& tensor) {
+    const HostTensor part = readTensor(backend, tensor);
+    values.insert(values.end(), part.values.begin(), part.values.end());
   };
-  return {join(a.weight, b.weight, false), join(a.bias, b.bias, true)};
+  for (const Linear* part : parts) {
+    append(weights, part->weight);
+    append(biases, part->bias);
+  }
+  const auto outputs = static_cast<int64_t>(biases.size());
+  const int64_t inputs = (*parts.begin())->weight.view.cols;
+  return {backend.tensorFrom(outputs, inputs, weights.data()), backend.tensorFrom(1, outputs, biases.data())};
 }
 
 }  // namespace
@@ -27,12 +34,11 @@ PackedLinear packLinear(Backend& backend, const Linear& linear, Mode mode) {
 
 PackedLayer packLayer(Backend& backend, const LayerWeights& layer, bool queryAlone, Mode mode) {
   PackedLayer packed;
-  const Linear keyValue = stack(backend, layer.key, layer.value);
   if (queryAlone) {
     packed.query = packLinear(backend, layer.query, mode);
-    packed.keyValue = packLinear(backend, keyValue, mode);
+    packed.keyValue = packLinear(backend, stack(backend, {&layer.key, &layer.value}), mode);
   } else {
-    packed.queryKeyValue = packLinear(backend, stack(backend, layer.query, keyValue), mode);
+    packed.queryKeyValue = packLinear(backend, stack(backend, {&layer.query, &layer.key, &layer.value}), mode);
   }
   packed.attentionOutput = packLinear(backend, layer.attentionOutput, mode);
   packed.ffnIn = packLinear(backend, layer.ffnIn, mode);
