@@ -454,6 +454,10 @@ void timeAll() {
 int main() {
   cudaDeviceProp device;
   check(cudaGetDeviceProperties(&device, 0));
+  if (10 * device.major + device.minor != espalier::cuda::kHopper) {
+    std::printf("%s is not of compute capability 9.0\n", device.name);
+    return 1;
+  }
   check(cudaFree(nullptr));
   startWatchdog();
   std::printf("%s, %d multiprocessors\n", device.name, device.multiProcessorCount);

@@ -12,7 +12,7 @@ constexpr int64_t kFewRows = 128;
 
 bool fusedLinear(const LinearArgs& args, const Matrix& weight, Runtime& runtime) {
   const Epilogue& epilogue = args.epilogue;
-  if (epilogue.preActivation || args.y.rows <= kFewRows) return false;
+  if (runtime.architecture() != kHopper || epilogue.preActivation || args.y.rows <= kFewRows) return false;
   HopperLinear product;
   product.x = args.x.data;
   product.ldx = args.x.stride;

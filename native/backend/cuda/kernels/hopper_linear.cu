@@ -542,8 +542,7 @@ bool hopperLinearSupports(const HopperLinear& product) {
          strideFits(product.ldy, product.outputs) &&
          (product.residual == nullptr || strideFits(product.ldResidual, product.outputs)) && aligned(product.x) &&
          aligned(product.w) && aligned(product.bias) && aligned(product.columnMask) && aligned(product.residual) &&
-         aligned(product.y) && deviceAttribute(cudaDevAttrComputeCapabilityMajor) == 9 &&
-         deviceAttribute(cudaDevAttrComputeCapabilityMinor) == 0;
+         aligned(product.y);
 }
 
 void hopperLinear(const HopperLinear& product, cudaStream_t stream) {

@@ -29,11 +29,14 @@ struct HopperLinear {
   DType dtype = DType::bf16;
 };
 
-/// Whether hopperLinear() computes this product on the current device: compute capability 9.0, outputs and row strides
-/// multiples of 8, pointers multiples of 16 bytes, at least one input.
+/// The one architecture that hopperLinear() runs on: compute capability 9.0.
+constexpr int32_t kHopper = 90;
+
+/// Whether hopperLinear() computes this product: outputs and row strides multiples of 8, pointers multiples of 16
+/// bytes, at least one input.
 bool hopperLinearSupports(const HopperLinear& product);
 
-/// Starts the product on `stream`.
+/// Starts the product on `stream` of a device of kHopper.
 void hopperLinear(const HopperLinear& product, cudaStream_t stream);
 
 }  // namespace espalier::cuda
