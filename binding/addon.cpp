@@ -44,7 +44,7 @@ Napi::Value devices(const Napi::CallbackInfo& info) {
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   auto* data =
       new AddonData{Napi::Persistent(ModelObject::define(env)), Napi::Persistent(GradientMomentsObject::define(env)),
-                    Napi::Persistent(HiddenStatesObject::define(env))};
+                    Napi::Persistent(HiddenStatesObject::define(env)), Napi::Persistent(TrainingObject::define(env))};
   env.SetInstanceData(data);
   exports.Set("Engine", EngineObject::define(env));
   exports.Set("CancelToken", CancelTokenObject::define(env));

@@ -1,5 +1,6 @@
 #include "binding/objects.h"
 #include "core/convert.h"
+#include "model/token_record.h"
 
 namespace espalier::binding {
 namespace {
@@ -14,6 +15,24 @@ Napi::Value toJs(Napi::Env env, MaskGradients& gradients) {
   object.Set("heads", toTypedArray(env, std::move(gradients.heads)));
   object.Set("neurons", toTypedArray(env, std::move(gradients.neurons)));
   return object;
+}
+
+/// A forward with what became of the tokens.
+struct TracedTokens {
+  std::vector<float> logits;
+  TokenRecord record;
+};
+
+Napi::Value toJs(Napi::Env env, TracedTokens& traced) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("logits", toTypedArray(env, std::move(traced.logits)));
+  object.Set("depths", toTypedArray(env, std::move(traced.record.depths)));
+  object.Set("importance", toTypedArray(env, std::move(traced.record.importance)));
+  return object;
+}
+
+Napi::Value toJs(Napi::Env env, std::shared_ptr<SharedTraining>& training) {
+  return TrainingObject::wrap(env, training);
 }
 
 Napi::Value toJs(Napi::Env env, std::unique_ptr<Model>& model) { return ModelObject::wrap(env, std::move(model)); }
@@ -75,7 +94,9 @@ Napi::Function ModelObject::define(Napi::Env env) {
   return DefineClass(
       env, "Model",
       {InstanceAccessor("spec", &ModelObject::spec, nullptr), InstanceAccessor("bytes", &ModelObject::bytes, nullptr),
-       InstanceMethod("forward", &ModelObject::forward), InstanceMethod("maskGradients", &ModelObject::maskGradients),
+       InstanceMethod("forward", &ModelObject::forward), InstanceMethod("traceTokens", &ModelObject::traceTokens),
+       InstanceMethod("maskGradients", &ModelObject::maskGradients),
+       InstanceMethod("startTraining", &ModelObject::startTraining),
        InstanceMethod("gradientMoments", &ModelObject::gradientMoments), InstanceMethod("select", &ModelObject::select),
        InstanceMethod("scaleUnits", &ModelObject::scaleUnits), InstanceMethod("replace", &ModelObject::replace),
        InstanceMethod("weight", &ModelObject::weight), InstanceMethod("embed", &ModelObject::embed),
@@ -103,14 +124,46 @@ Napi::Value ModelObject::bytes(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(model_.bytes()));
 }
 
+std::shared_ptr<SharedModel> ModelObject::model(const Napi::Value& value) {
+  if (!value.IsObject()) return nullptr;
+  return Unwrap(value.As<Napi::Object>())->model_.get();
+}
+
 Napi::Value ModelObject::forward(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     const auto batch = std::make_shared<PackedBatch>(toBatch(info[0]));
     const auto mask = toMask(info[1]);
-    const auto cancel = CancelTokenObject::token(info[2]);
+    const bool ownPruning = info[2].IsUndefined();
+    const TokenPruning pruning = toTokenPruning(info[2]);
+    const auto cancel = CancelTokenObject::token(info[3]);
     return startReading<std::vector<float>>(info.Env(), model_.get(), [=](const std::shared_ptr<Model>& model) {
-      return model->forward(*batch, mask.get(), *cancel);
+      return model->forward(*batch, {mask.get(), ownPruning ? nullptr : &pruning}, *cancel);
     });
+  });
+}
+
+Napi::Value ModelObject::traceTokens(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    const auto batch = std::make_shared<PackedBatch>(toBatch(info[0]));
+    const bool ownPruning = info[1].IsUndefined();
+    const TokenPruning pruning = toTokenPruning(info[1]);
+    const auto cancel = CancelTokenObject::token(info[2]);
+    return startReading<TracedTokens>(info.Env(), model_.get(), [=](const std::shared_ptr<Model>& model) {
+      TracedTokens traced;
+      traced.logits = model->forward(*batch, {nullptr, ownPruning ? nullptr : &pruning, &traced.record}, *cancel);
+      return traced;
+    });
+  });
+}
+
+Napi::Value ModelObject::startTraining(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    return startReading<std::shared_ptr<SharedTraining>>(info.Env(), model_.get(),
+                                                         [](const std::shared_ptr<Model>& model) {
+                                                           auto shared = std::make_shared<SharedTraining>();
+                                                           shared->training = std::make_unique<Training>(*model);
+                                                           return shared;
+                                                         });
   });
 }
 
@@ -192,8 +245,7 @@ Napi::Value ModelObject::weight(const Napi::CallbackInfo& info) {
 Napi::Value ModelObject::embed(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     const auto batch = std::make_shared<PackedBatch>(toBatch(info[0]));
-    std::shared_ptr<SharedModel> targetsOnly;
-    if (info[1].IsObject()) targetsOnly = Unwrap(info[1].As<Napi::Object>())->model_.get();
+    const std::shared_ptr<SharedModel> targetsOnly = model(info[1]);
     const bool everyToken = info[2].ToBoolean();
     const auto cancel = CancelTokenObject::token(info[3]);
     const std::shared_ptr<SharedModel> owner = model_.get();

@@ -15,7 +15,7 @@ namespace espalier::binding {
 
 /// One addon instance: the main thread and every worker have their own.
 struct AddonData {
-  Napi::FunctionReference model, gradientMoments, hiddenStates;
+  Napi::FunctionReference model, gradientMoments, hiddenStates, training;
 };
 
 /// A handle that dispose() empties; its bytes are reported to V8, which then knows when to collect.
@@ -59,6 +59,11 @@ struct SharedMoments {
   std::mutex mutex;  // they grow while gradients are computed
 };
 
+struct SharedTraining {
+  std::unique_ptr<Training> training;
+  std::mutex mutex;  // it changes with every call
+};
+
 struct SharedHiddenStates {
   std::shared_ptr<SharedModel> owner;
   std::shared_ptr<SharedModel> targetsOnly;  // may be null
@@ -97,11 +102,15 @@ class ModelObject : public Napi::ObjectWrap<ModelObject> {
   static Napi::Function define(Napi::Env env);
   explicit ModelObject(const Napi::CallbackInfo& info);
   static Napi::Value wrap(Napi::Env env, std::unique_ptr<Model> model);
+  /// Null when `value` is null.
+  static std::shared_ptr<SharedModel> model(const Napi::Value& value);
 
  private:
   Napi::Value spec(const Napi::CallbackInfo& info);
   Napi::Value bytes(const Napi::CallbackInfo& info);
   Napi::Value forward(const Napi::CallbackInfo& info);
+  Napi::Value traceTokens(const Napi::CallbackInfo& info);
+  Napi::Value startTraining(const Napi::CallbackInfo& info);
   Napi::Value maskGradients(const Napi::CallbackInfo& info);
   Napi::Value select(const Napi::CallbackInfo& info);
   Napi::Value gradientMoments(const Napi::CallbackInfo& info);
@@ -127,6 +136,23 @@ class GradientMomentsObject : public Napi::ObjectWrap<GradientMomentsObject> {
   void dispose(const Napi::CallbackInfo& info) { moments_.dispose(info.Env()); }
 
   Handle<SharedMoments> moments_;
+};
+
+class TrainingObject : public Napi::ObjectWrap<TrainingObject> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  explicit TrainingObject(const Napi::CallbackInfo& info);
+  static Napi::Value wrap(Napi::Env env, std::shared_ptr<SharedTraining> training);
+
+ private:
+  Napi::Value accumulate(const Napi::CallbackInfo& info);
+  Napi::Value step(const Napi::CallbackInfo& info);
+  Napi::Value snapshot(const Napi::CallbackInfo& info);
+  Napi::Value state(const Napi::CallbackInfo& info);
+  Napi::Value restore(const Napi::CallbackInfo& info);
+  void dispose(const Napi::CallbackInfo& info) { training_.dispose(info.Env()); }
+
+  Handle<SharedTraining> training_;
 };
 
 class HiddenStatesObject : public Napi::ObjectWrap<HiddenStatesObject> {

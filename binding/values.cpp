@@ -72,6 +72,28 @@ constexpr Word<Sublayer> kSublayers[] = {{"attention", Sublayer::attention}, {"f
 constexpr Word<LossKind> kLosses[] = {
     {"crossEntropy", LossKind::crossEntropy}, {"meanSquared", LossKind::meanSquared}, {"span", LossKind::span}};
 
+constexpr Word<TokenPruning::Rule> kRules[] = {{"threshold", TokenPruning::Rule::threshold},
+                                               {"keepRate", TokenPruning::Rule::keepRate}};
+
+std::vector<double> toNumbers(const Napi::Value& value, const char* name) {
+  const Napi::Array array = toArray(value, name);
+  std::vector<double> numbers;
+  for (uint32_t i = 0; i < array.Length(); ++i) numbers.push_back(toNumber(array.Get(i), name));
+  return numbers;
+}
+
+Napi::Object fromTokenPruning(Napi::Env env, const TokenPruning& pruning) {
+  Napi::Object object = Napi::Object::New(env);
+  Napi::Array values = Napi::Array::New(env, pruning.values.size());
+  for (uint32_t l = 0; l < pruning.values.size(); ++l) values.Set(l, pruning.values[l]);
+  object.Set("rule", spell(pruning.rule, kRules));
+  object.Set("values", values);
+  if (pruning.paddedLength > 0) object.Set("paddedLength", pruning.paddedLength);
+  return object;
+}
+
+bool isAbsent(const Napi::Value& value) { return value.IsNull() || value.IsUndefined(); }
+
 }  // namespace
 
 std::vector<int32_t> toInt32s(const Napi::Value& value, const char* name) {
@@ -138,8 +160,25 @@ ModelSpec toSpec(const Napi::Value& value) {
     const Napi::Object layer = toObject(layers.Get(l), "a layer");
     spec.layers.push_back({count(layer, "heads", 0), count(layer, "neurons", 0)});
   }
+  spec.tokenPruning = toTokenPruning(object.Get("tokenPruning"));
   checkSpec(spec);
   return spec;
+}
+
+TokenPruning toTokenPruning(const Napi::Value& value) {
+  TokenPruning pruning;
+  if (isAbsent(value)) return pruning;
+  const Napi::Object object = toObject(value, "tokenPruning");
+  pruning.rule = choose(object.Get("rule"), kRules, "tokenPruning.rule");
+  pruning.values = toNumbers(object.Get("values"), "tokenPruning.values");
+  if (!isAbsent(object.Get("paddedLength"))) pruning.paddedLength = count(object, "paddedLength", 1);
+  return pruning;
+}
+
+SoftThresholds toSoftThresholds(const Napi::Value& value) {
+  const Napi::Object object = toObject(value, "soft");
+  return {toNumbers(object.Get("values"), "soft.values"), toNumber(object.Get("temperature"), "soft.temperature"),
+          toNumber(object.Get("sparsity"), "soft.sparsity")};
 }
 
 Napi::Value fromSpec(Napi::Env env, const ModelSpec& spec) {
@@ -163,6 +202,7 @@ Napi::Value fromSpec(Napi::Env env, const ModelSpec& spec) {
   object.Set("headActivation", spell(spec.headActivation, kHeadActivations));
   object.Set("positionPadding", spec.positionPadding);
   object.Set("labels", spec.labels);
+  if (!spec.tokenPruning.values.empty()) object.Set("tokenPruning", fromTokenPruning(env, spec.tokenPruning));
   return object;
 }
 
@@ -173,7 +213,7 @@ PackedBatch toBatch(const Napi::Value& value) {
 }
 
 std::shared_ptr<Mask> toMask(const Napi::Value& value) {
-  if (value.IsNull() || value.IsUndefined()) return nullptr;
+  if (isAbsent(value)) return nullptr;
   const Napi::Object object = toObject(value, "mask");
   auto mask = std::make_shared<Mask>();
   mask->heads = toFloats(object.Get("heads"), "mask.heads");

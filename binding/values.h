@@ -12,6 +12,7 @@
 #include "model/gradient_moments.h"
 #include "model/hidden_states.h"
 #include "model/model.h"
+#include "model/training.h"
 
 namespace espalier::binding {
 
@@ -37,6 +38,9 @@ Napi::Value fromSpec(Napi::Env env, const ModelSpec& spec);
 PackedBatch toBatch(const Napi::Value& value);
 /// Null or undefined gives a null pointer.
 std::shared_ptr<Mask> toMask(const Napi::Value& value);
+/// No values where it is null or undefined.
+TokenPruning toTokenPruning(const Napi::Value& value);
+SoftThresholds toSoftThresholds(const Napi::Value& value);
 Labels toLabels(const Napi::Value& labels, const Napi::Value& loss);
 KeptUnits toKeptUnits(const Napi::Value& value);
 Napi::Value fromStatistics(Napi::Env env, SublayerStatistics& statistics);

@@ -164,7 +164,7 @@ ESPALIER_EXPORT void espalierFreeModel(EspalierModel* model) { delete model; }
 /// logits: [sequences, labels].
 ESPALIER_EXPORT int32_t espalierForward(const EspalierModel* model, const EspalierBatch* batch, float* logits) {
   return guarded(1, [&] {
-    copyTo(model->model->forward(toBatch(*batch), nullptr, espalier::CancelToken()), logits);
+    copyTo(model->model->forward(toBatch(*batch), {}, espalier::CancelToken()), logits);
     return 0;
   });
 }

@@ -154,6 +154,10 @@ void Backend::read(const Matrix& view, float* values) { readView(*table_, state_
 
 void Backend::read(const Matrix& view, double* values) { readView(*table_, state_, view, values); }
 
+void Backend::write(const Matrix& view, const float* values) { writeView(*table_, state_, values, view); }
+
+void Backend::write(const Matrix& view, const double* values) { writeView(*table_, state_, values, view); }
+
 std::shared_ptr<Buffer> Backend::indices(const std::vector<int32_t>& values) {
   auto buffer = std::make_shared<Buffer>(shared_from_this(), values.size() * sizeof(int32_t));
   if (!values.empty()) check(table_->copyIn(state_, buffer->data(), 0, values.data(), buffer->bytes(), 1));

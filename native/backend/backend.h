@@ -86,6 +86,9 @@ class Backend : public std::enable_shared_from_this<Backend> {
   /// Host copy of a tensor's values, rows * cols of them, as f32 or f64.
   void read(const Matrix& view, float* values);
   void read(const Matrix& view, double* values);
+  /// Puts host values in the place of a tensor's, rows * cols of them.
+  void write(const Matrix& view, const float* values);
+  void write(const Matrix& view, const double* values);
   /// A contiguous device copy of host integers.
   std::shared_ptr<Buffer> indices(const std::vector<int32_t>& values);
   /// A host copy of `count` device integers.
@@ -107,12 +110,16 @@ class Backend : public std::enable_shared_from_this<Backend> {
   void attentionBackward(const AttentionBackwardArgs& args);
   void activationBackward(const ActivationBackwardArgs& args);
   void gatherRows(const GatherRowsArgs& args);
-  void scatterAddRows(const ScatterAddRowsArgs& args);
+  void scatterRows(const ScatterRowsArgs& args);
   void selectTokens(const SelectTokensArgs& args);
+  void softTokenMask(const SoftTokenMaskArgs& args);
+  void softTokenMaskBackward(const SoftTokenMaskBackwardArgs& args);
   void transposedProduct(const TransposedProductArgs& args);
   void gram(const GramArgs& args);
   void columnSums(const ColumnSumsArgs& args);
   void subtract(const SubtractArgs& args);
+  void addScaled(const AddScaledArgs& args);
+  void dropout(const DropoutArgs& args);
   void adamW(const AdamWArgs& args);
   void loss(const LossArgs& args);
 

@@ -15,18 +15,6 @@ void checkRange(const std::vector<int32_t>& values, int32_t limit, const char* w
   }
 }
 
-/// Appends the position of every token of a part, counted in each sequence from `padding` + 1.
-void appendPositions(const PackedBatch& batch, const MicroBatch& part, int32_t padding,
-                     std::vector<int32_t>& positions) {
-  for (int32_t s = part.firstSequence; s < part.firstSequence + part.sequences; ++s) {
-    int32_t last = padding;
-    for (int32_t token = batch.offsets[static_cast<size_t>(s)]; token < batch.offsets[static_cast<size_t>(s) + 1];
-         ++token) {
-      positions.push_back(batch.ids[static_cast<size_t>(token)] == padding ? padding : ++last);
-    }
-  }
-}
-
 }  // namespace
 
 void checkBatch(const PackedBatch& batch, const ModelSpec& spec) {
@@ -46,6 +34,18 @@ void checkBatch(const PackedBatch& batch, const ModelSpec& spec) {
   if (spec.tokenTypes > 1) checkRange(batch.tokenTypes, spec.tokenTypes, "token type");
 }
 
+std::vector<int32_t> positionsOf(const PackedBatch& batch, const MicroBatch& part, int32_t padding) {
+  std::vector<int32_t> positions;
+  for (int32_t s = part.firstSequence; s < part.firstSequence + part.sequences; ++s) {
+    int32_t last = padding;
+    for (int32_t token = batch.offsets[static_cast<size_t>(s)]; token < batch.offsets[static_cast<size_t>(s) + 1];
+         ++token) {
+      positions.push_back(batch.ids[static_cast<size_t>(token)] == padding ? padding : ++last);
+    }
+  }
+  return positions;
+}
+
 std::vector<MicroBatch> splitBatch(const PackedBatch& batch, int32_t tokens) {
   const int32_t count = std::max(1, (batch.tokens() + tokens - 1) / tokens);
   const int32_t evenShare = (batch.tokens() + count - 1) / count;
@@ -63,10 +63,11 @@ std::vector<MicroBatch> splitBatch(const PackedBatch& batch, int32_t tokens) {
   return parts;
 }
 
-DeviceBatch::DeviceBatch(Backend& backend, const ModelSpec& spec, const PackedBatch& batch, const MicroBatch& part)
+DeviceBatch::DeviceBatch(Backend& backend, const ModelSpec& spec, const PackedBatch& batch, const MicroBatch& part,
+                         int32_t paddedLength)
     : part_(part) {
   std::vector<int32_t> arrays;
-  arrays.reserve(3 * tokenCount() + 2 * static_cast<size_t>(part.sequences + 1));
+  arrays.reserve(3 * tokenCount() + 3 * static_cast<size_t>(part.sequences + 1));
   const auto append = [&](const std::vector<int32_t>& values, int32_t first, int32_t count) {
     arrays.insert(arrays.end(), values.begin() + first, values.begin() + first + count);
   };
@@ -76,12 +77,20 @@ DeviceBatch::DeviceBatch(Backend& backend, const ModelSpec& spec, const PackedBa
   } else {
     arrays.resize(2 * tokenCount(), 0);
   }
-  appendPositions(batch, part, spec.positionPadding, arrays);
-  for (int32_t s = 0; s <= part.sequences; ++s) {
-    arrays.push_back(batch.offsets[static_cast<size_t>(part.firstSequence + s)] - part.firstToken);
-  }
+  append(positionsOf(batch, part, spec.positionPadding), 0, part.tokens);
+  const int32_t* offsets = batch.offsets.data() + part.firstSequence;
+  for (int32_t s = 0; s <= part.sequences; ++s) arrays.push_back(offsets[s] - part.firstToken);
   for (int32_t s = 0; s <= part.sequences; ++s) arrays.push_back(s);
+  for (int32_t s = 0; s < part.sequences; ++s) {
+    arrays.push_back(paddedLength > 0 ? paddedLength : offsets[s + 1] - offsets[s]);
+  }
   arrays_ = backend.indices(arrays);
+}
+
+TokenRows DeviceBatch::rows() const {
+  const int32_t* offsets = at(3 * tokenCount());
+  const int32_t* singleOffsets = offsets + part_.sequences + 1;
+  return {part_.sequences, part_.tokens, part_.longest, offsets, singleOffsets, singleOffsets + part_.sequences + 1};
 }
 
 }  // namespace espalier

@@ -28,23 +28,36 @@ constexpr int32_t kMicroBatchTokens = 2048;
 /// sequence.
 std::vector<MicroBatch> splitBatch(const PackedBatch& batch, int32_t tokens = kMicroBatchTokens);
 
+/// The position of every token of a part, counted in each sequence from `padding` + 1 (ModelSpec::positionPadding).
+std::vector<int32_t> positionsOf(const PackedBatch& batch, const MicroBatch& part, int32_t padding);
+
+/// The tokens of a micro-batch that are there, a row each: all of them, or those that no layer has dropped.
+struct TokenRows {
+  int32_t sequences = 0;
+  int32_t tokens = 0;
+  int32_t longest = 0;  // no sequence has more tokens
+  // In device memory:
+  const int32_t* offsets = nullptr;        // rows of each sequence
+  const int32_t* singleOffsets = nullptr;  // rows of each when only its first token is left: 0, 1, 2 ...
+  const int32_t* lengths = nullptr;        // what the importance of its tokens is a mean over
+
+  /// The row of each sequence's first token.
+  const int32_t* firstTokens() const { return offsets; }
+};
+
 /// The index arrays of one micro-batch in device memory.
 class DeviceBatch {
  public:
-  DeviceBatch(Backend& backend, const ModelSpec& spec, const PackedBatch& batch, const MicroBatch& part);
+  /// paddedLength: as in TokenPruning.
+  DeviceBatch(Backend& backend, const ModelSpec& spec, const PackedBatch& batch, const MicroBatch& part,
+              int32_t paddedLength = 0);
 
-  int32_t sequences() const { return part_.sequences; }
   int32_t tokens() const { return part_.tokens; }
-  int32_t longest() const { return part_.longest; }
   const int32_t* ids() const { return at(0); }
   const int32_t* tokenTypes() const { return at(tokenCount()); }
   const int32_t* positions() const { return at(2 * tokenCount()); }
-  /// Rows of each sequence when every token has one.
-  const int32_t* offsets() const { return at(3 * tokenCount()); }
-  /// Rows of each sequence when only its first token is left: 0, 1, 2 ...
-  const int32_t* singleOffsets() const { return offsets() + part_.sequences + 1; }
-  /// The row of each sequence's first token.
-  const int32_t* firstTokens() const { return offsets(); }
+  /// Every token.
+  TokenRows rows() const;
 
  private:
   size_t tokenCount() const { return static_cast<size_t>(part_.tokens); }

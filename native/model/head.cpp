@@ -5,9 +5,9 @@
 
 namespace espalier {
 
-std::unique_ptr<Head> makeHead(const Model& model, Workspace& workspace) {
+std::unique_ptr<Head> makeHead(const Model& model, Workspace& workspace, const Dropout& dropout) {
   if (model.spec().head == HeadKind::span) return std::make_unique<SpanHead>(model, workspace);
-  return std::make_unique<SequenceHead>(model, workspace);
+  return std::make_unique<SequenceHead>(model, workspace, dropout);
 }
 
 }  // namespace espalier

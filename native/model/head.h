@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "model/layer.h"
 #include "model/model.h"
 
 namespace espalier {
@@ -14,11 +15,11 @@ class Head {
   /// hidden: [rows, hidden] -> logits: [rows, labels].
   virtual void forward(const Matrix& hidden, const Matrix& logits) = 0;
 
-  /// The gradient with respect to the `hidden` of the last forward.
-  virtual Matrix backward(const Matrix& dLogits) = 0;
+  /// The gradient with respect to the `hidden` of the last forward. gradients: of the weights, when wanted.
+  virtual Matrix backward(const Matrix& dLogits, Weights* gradients) = 0;
 };
 
-/// The head that the model's spec asks for, for one run.
-std::unique_ptr<Head> makeHead(const Model& model, Workspace& workspace);
+/// The head that the model's spec asks for, for one run. dropout: of a sequence head's pooled rows.
+std::unique_ptr<Head> makeHead(const Model& model, Workspace& workspace, const Dropout& dropout = {});
 
 }  // namespace espalier

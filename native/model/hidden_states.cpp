@@ -96,7 +96,7 @@ void HiddenStates::advance(size_t layer, Sublayer sublayer, const std::function<
   for (size_t i = 0; i < parts_.size(); ++i) {
     cancel.check();
     (*workspace).reset();
-    const Layer run(*model_, layer, batches_[i], *workspace);
+    const Layer run(*model_, layer, batches_[i].rows(), *workspace);
     const Matrix hidden = rows(hidden_, i);
     if (sublayer == Sublayer::attention) {
       const Queries queries = shrinksIn(layer) ? run.firstTokens(hidden) : run.allTokens(hidden);
@@ -138,8 +138,8 @@ SublayerStatistics HiddenStates::collect(HiddenStates& teacher, size_t layer, Su
   for (size_t i = 0; i < parts_.size(); ++i) {
     cancel.check();
     (*workspace).reset();
-    const Layer student(*model_, layer, batches_[i], *workspace);
-    const Layer guide(*teacher.model_, layer, batches_[i], *workspace);
+    const Layer student(*model_, layer, batches_[i].rows(), *workspace);
+    const Layer guide(*teacher.model_, layer, batches_[i].rows(), *workspace);
     const Matrix hidden = rows(hidden_, i);
     const Matrix guideHidden = teacher.rows(teacher.hidden_, i);
     Matrix inputs, sum, reached;
@@ -151,7 +151,7 @@ SublayerStatistics HiddenStates::collect(HiddenStates& teacher, size_t layer, Su
       inputs = student.ffnActivations(hidden);
       reached = sum = guide.ffnSum(guide.ffnActivations(guideHidden), guideHidden);
       if (teacher.targetsOnly_ != nullptr) {
-        const Layer further(*teacher.targetsOnly_, layer, batches_[i], *workspace);
+        const Layer further(*teacher.targetsOnly_, layer, batches_[i].rows(), *workspace);
         reached = further.ffnSumWithoutBias(further.ffnActivations(guideHidden), sum);
       }
     }
@@ -159,7 +159,7 @@ SublayerStatistics HiddenStates::collect(HiddenStates& teacher, size_t layer, Su
     backend.subtract({reached, hidden, output.bias.view.data, targets});
     accumulator.add(inputs, targets);
     guide.normalize(sublayer, sum, shrinks ? sum : teacher.rows(next, i));
-    if (shrinks) backend.gatherRows({sum, batches_[i].firstTokens(), teacher.rows(next, i)});
+    if (shrinks) backend.gatherRows({sum, batches_[i].rows().firstTokens(), teacher.rows(next, i)});
   }
   teacher.hidden_ = next;
   ++teacher.position_;

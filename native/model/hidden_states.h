@@ -21,7 +21,7 @@ struct SublayerStatistics {
 };
 
 /// The hidden states of many sequences, taken through a model one sub-layer at a time: what layer-wise least squares
-/// needs. Memory: one [tokens, hidden] matrix, whatever the number of layers.
+/// needs. No token is dropped. Memory: one [tokens, hidden] matrix, whatever the number of layers.
 class HiddenStates {
  public:
   /// The embeddings' output. `targetsOnly` holds further neurons of the same layers and may be null: they take part in

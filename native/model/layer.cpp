@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "model/gradient_moments.h"
+#include "model/weight_gradients.h"
 
 namespace espalier {
 namespace {
@@ -26,22 +27,20 @@ Epilogue withResidual(const Matrix& residual) {
 
 }  // namespace
 
-Layer::Layer(const Model& model, size_t index, const DeviceBatch& batch, Workspace& workspace, LayerMask mask,
-             LayerTrace* trace)
+Layer::Layer(const Model& model, size_t index, const TokenRows& rows, Workspace& workspace, const LayerOptions& options)
     : model_(model),
       backend_(model.backend()),
       packed_(model.layer(index)),
       shape_(model.spec().layers[index]),
       index_(index),
-      batch_(batch),
+      rows_(rows),
       workspace_(workspace),
-      mask_(mask),
-      trace_(trace) {}
+      options_(options) {}
 
 Queries Layer::firstTokens(const Matrix& hidden) const {
-  const Matrix rows = scratch(batch_.sequences(), hidden.cols);
-  backend_.gatherRows({hidden, batch_.firstTokens(), rows});
-  return {rows, batch_.singleOffsets()};
+  const Matrix first = scratch(rows_.sequences, hidden.cols);
+  backend_.gatherRows({hidden, rows_.firstTokens(), first});
+  return {first, rows_.singleOffsets};
 }
 
 AttentionArgs Layer::attentionArgs(const Matrix& query, const Matrix& keyValue, const int32_t* queryOffsets) const {
@@ -51,17 +50,17 @@ AttentionArgs Layer::attentionArgs(const Matrix& query, const Matrix& keyValue, 
   args.k = keyValue.columns(0, width);
   args.v = keyValue.columns(width, width);
   args.queryOffsets = queryOffsets;
-  args.offsets = batch_.offsets();
-  args.sequences = batch_.sequences();
-  args.longest = batch_.longest();
+  args.offsets = rows_.offsets;
+  args.sequences = rows_.sequences;
+  args.longest = rows_.longest;
   args.heads = shape_.heads;
   args.headSize = model_.spec().headSize;
   args.scale = 1 / std::sqrt(static_cast<double>(args.headSize));
-  args.headMask = mask_.heads;
+  args.headMask = options_.mask.heads;
   return args;
 }
 
-Matrix Layer::attentionContext(const Queries& queries, const Matrix& hidden) const {
+Matrix Layer::attentionContext(const Queries& queries, const Matrix& hidden, const Matrix& columnSums) const {
   const int64_t width = static_cast<int64_t>(shape_.heads) * model_.spec().headSize;
   const int64_t asking = queries.input.rows;
   const Matrix context = scratch(asking, width);
@@ -69,27 +68,29 @@ Matrix Layer::attentionContext(const Queries& queries, const Matrix& hidden) con
   Matrix query, keyValue;
   if (packed_.queryAlone()) {
     query = scratch(asking, width);
-    keyValue = scratch(batch_.tokens(), 2 * width);
+    keyValue = scratch(rows_.tokens, 2 * width);
     backend_.linear(queries.input, *packed_.query.forward, withBias(packed_.query), query);
     backend_.linear(hidden, *packed_.keyValue.forward, withBias(packed_.keyValue), keyValue);
   } else {
-    const Matrix all = scratch(batch_.tokens(), 3 * width);
+    const Matrix all = scratch(rows_.tokens, 3 * width);
     backend_.linear(hidden, *packed_.queryKeyValue.forward, withBias(packed_.queryKeyValue), all);
     query = all.columns(0, width);
     keyValue = all.columns(width, 2 * width);
   }
   AttentionArgs args = attentionArgs(query, keyValue, queries.offsets);
   args.context = context;
-  if (trace_ != nullptr) args.logSumExp = scratch(asking, shape_.heads);
+  args.columnSums = columnSums;
+  if (trace() != nullptr) args.logSumExp = scratch(asking, shape_.heads);
   backend_.attention(args);
-  keep(trace_, &LayerTrace::query, query);
-  keep(trace_, &LayerTrace::keyValue, keyValue);
-  keep(trace_, &LayerTrace::logSumExp, args.logSumExp);
+  keep(trace(), &LayerTrace::query, query);
+  keep(trace(), &LayerTrace::keyValue, keyValue);
+  keep(trace(), &LayerTrace::logSumExp, args.logSumExp);
   return context;
 }
 
 Matrix Layer::attentionSum(const Matrix& context, const Matrix& input) const {
-  return project(packed_.attentionOutput, context, input, &LayerTrace::attentionSum);
+  keep(trace(), &LayerTrace::context, context);
+  return project(Sublayer::attention, context, input);
 }
 
 Matrix Layer::ffnActivations(const Matrix& input) const {
@@ -97,24 +98,28 @@ Matrix Layer::ffnActivations(const Matrix& input) const {
   if (shape_.neurons == 0) return activations;
   Epilogue epilogue = withBias(packed_.ffnIn);
   epilogue.activation = model_.spec().activation;
-  epilogue.columnMask = mask_.neurons;
-  if (trace_ != nullptr) epilogue.preActivation = scratch(input.rows, shape_.neurons);
+  epilogue.columnMask = options_.mask.neurons;
+  if (trace() != nullptr) epilogue.preActivation = scratch(input.rows, shape_.neurons);
   backend_.linear(input, *packed_.ffnIn.forward, epilogue, activations);
-  keep(trace_, &LayerTrace::preActivation, epilogue.preActivation);
+  keep(trace(), &LayerTrace::preActivation, epilogue.preActivation);
   return activations;
 }
 
 Matrix Layer::ffnSum(const Matrix& activations, const Matrix& input) const {
-  return project(packed_.ffnOut, activations, input, &LayerTrace::ffnSum);
+  keep(trace(), &LayerTrace::activations, activations);
+  return project(Sublayer::ffn, activations, input);
 }
 
-Matrix Layer::project(const PackedLinear& output, const Matrix& units, const Matrix& input,
-                      Matrix LayerTrace::*kept) const {
+Matrix Layer::project(Sublayer sublayer, const Matrix& units, const Matrix& input) const {
+  const bool attention = sublayer == Sublayer::attention;
+  const PackedLinear& output = attention ? packed_.attentionOutput : packed_.ffnOut;
   const Matrix sum = scratch(input.rows, input.cols);
   Epilogue epilogue = withBias(output);
-  epilogue.residual = input;
+  const bool dropsOut = options_.dropout.rate > 0;
+  if (!dropsOut) epilogue.residual = input;
   backend_.linear(units, *output.forward, epilogue, sum);
-  keep(trace_, kept, sum);
+  if (dropsOut) backend_.dropout({sum, options_.dropout.rate, dropoutKey(sublayer), input, sum});
+  keep(trace(), attention ? &LayerTrace::attentionSum : &LayerTrace::ffnSum, sum);
   return sum;
 }
 
@@ -134,99 +139,221 @@ void Layer::normalize(Sublayer sublayer, const Matrix& sum, const Matrix& y) con
   args.beta = norm.beta.view.data;
   args.epsilon = model_.spec().layerNormEpsilon;
   args.y = y;
-  if (trace_ != nullptr) args.statistics = scratch(sum.rows, 2);
+  if (trace() != nullptr) args.statistics = scratch(sum.rows, 2);
   backend_.layerNorm(args);
-  keep(trace_, attention ? &LayerTrace::attentionStatistics : &LayerTrace::ffnStatistics, args.statistics);
+  keep(trace(), attention ? &LayerTrace::attentionStatistics : &LayerTrace::ffnStatistics, args.statistics);
 }
 
-Matrix Layer::forward(const Matrix& hidden) const {
-  const int64_t rows = firstTokensOnly() ? batch_.sequences() : batch_.tokens();
-  const Matrix result = scratch(rows, hidden.cols);
+bool Layer::dropsTokens() const {
+  return options_.pruning != nullptr && options_.pruning->dropsIn(index_) && model_.spec().judgesTokens(index_);
+}
+
+LayerOutput Layer::forward(const Matrix& hidden) const {
+  LayerOutput output;
+  output.kept.remaining = rows_;
+  // What outlives the layer comes first: the rest of the workspace is given back.
+  Matrix result = scratch(firstTokensOnly() ? rows_.sequences : rows_.tokens, hidden.cols);
+  const bool scored = options_.scores && model_.spec().judgesTokens(index_);
+  if (scored || dropsTokens() || masksTokens()) output.columnSums = tokenScores();
+  int32_t* const room = dropsTokens() ? workspace_.indices(roomForKept(rows_)) : nullptr;
   const Workspace::Mark mark = workspace_.mark();
   const Queries queries = firstTokensOnly() ? firstTokens(hidden) : allTokens(hidden);
-  const Matrix attention = attentionSum(attentionContext(queries, hidden), queries.input);
+  Matrix input = queries.input;
+  Matrix context = attentionContext(queries, hidden, output.columnSums);
+  if (dropsTokens()) {
+    output.kept = dropTokens(backend_, *options_.pruning, index_, shape_.heads, rows_, output.columnSums, room);
+    const auto survivors = [&](const Matrix& all) {
+      const Matrix kept = scratch(output.kept.remaining.tokens, all.cols);
+      backend_.gatherRows({all, output.kept.rows, kept});
+      return kept;
+    };
+    context = survivors(context);
+    input = survivors(input);
+    result = result.rowRange(0, input.rows);
+  }
+  const Matrix attention = attentionSum(context, input);
   // A trace keeps the sums, so the normalised rows need a place of their own; otherwise they replace the sums.
-  const Matrix middle = trace_ != nullptr ? scratch(rows, hidden.cols) : attention;
+  const Matrix middle = trace() != nullptr ? scratch(input.rows, hidden.cols) : attention;
   normalize(Sublayer::attention, attention, middle);
   normalize(Sublayer::ffn, ffnSum(ffnActivations(middle), middle), result);
-  if (trace_ == nullptr) workspace_.rewind(mark);
-  return result;
+  keep(trace(), &LayerTrace::input, hidden);
+  keep(trace(), &LayerTrace::queryInput, queries.input);
+  keep(trace(), &LayerTrace::middle, middle);
+  if (trace() != nullptr) trace()->kept = output.kept;
+  output.hidden = masksTokens() ? maskSoftly(result, output.columnSums) : result;
+  if (trace() == nullptr) workspace_.rewind(mark);
+  return output;
+}
+
+Matrix Layer::maskSoftly(const Matrix& output, const Matrix& columnSums) const {
+  const SoftThresholds& soft = *options_.soft;
+  SoftTokenMaskArgs args;
+  args.x = output;
+  args.scores = columnSums;
+  args.offsets = rows_.offsets;
+  args.lengths = rows_.lengths;
+  args.sequences = rows_.sequences;
+  args.threshold = shape_.heads * soft.values[index_];
+  args.temperature = shape_.heads * soft.temperature;
+  args.y = scratch(output.rows, output.cols);
+  args.masks = tokenScores();
+  backend_.softTokenMask(args);
+  keep(trace(), &LayerTrace::output, output);
+  keep(trace(), &LayerTrace::softMasks, args.masks);
+  return args.y;
+}
+
+Matrix Layer::softMaskBackward(const Matrix& gradient, const LayerGradients& gradients) const {
+  SoftTokenMaskBackwardArgs args;
+  args.dy = args.dx = gradient;
+  args.x = trace()->output;
+  args.masks = trace()->softMasks;
+  args.offsets = rows_.offsets;
+  args.lengths = rows_.lengths;
+  args.sequences = rows_.sequences;
+  args.temperature = shape_.heads * options_.soft->temperature;
+  args.sparsity = options_.soft->sparsity;
+  args.dScores = tokenScores();
+  args.dThreshold = gradients.threshold;
+  backend_.softTokenMaskBackward(args);
+  return args.dScores;
 }
 
 Matrix Layer::backward(const Matrix& gradient, const LayerGradients& gradients) const {
-  const LayerWeights& weights = model_.layerWeights(index_);
-  // Every token receives a gradient from here, through keys and values, where only first tokens gave one.
-  const Matrix input = firstTokensOnly() && index_ > 0 ? scratch(batch_.tokens(), gradient.cols) : gradient;
+  const bool fewerRows = firstTokensOnly() || trace()->kept.rows != nullptr;
+  // Every token receives a gradient from here, through keys and values, where only some gave one.
+  const Matrix input = fewerRows ? scratch(rows_.tokens, gradient.cols) : gradient;
   const Workspace::Mark mark = workspace_.mark();
-  backend_.layerNormBackward(
-      {gradient, trace_->ffnSum, trace_->ffnStatistics, weights.ffnNorm.gamma.view.data, gradient});
-  if (gradients.moments != nullptr) gradients.moments->add(index_, Sublayer::ffn, gradient);
+  Matrix dColumnSums;
+  if (masksTokens()) dColumnSums = softMaskBackward(gradient, gradients);
+  normBackward(Sublayer::ffn, gradient, gradients);
   ffnBackward(gradient, gradients);
-  backend_.layerNormBackward(
-      {gradient, trace_->attentionSum, trace_->attentionStatistics, weights.attentionNorm.gamma.view.data, gradient});
-  if (gradients.moments != nullptr) gradients.moments->add(index_, Sublayer::attention, gradient);
-  attentionBackward(gradient, input, gradients);
+  normBackward(Sublayer::attention, gradient, gradients);
+  attentionBackward(gradient, input, dColumnSums, gradients);
   workspace_.rewind(mark);
   return input;
 }
 
+void Layer::normBackward(Sublayer sublayer, const Matrix& gradient, const LayerGradients& gradients) const {
+  const bool attention = sublayer == Sublayer::attention;
+  const LayerWeights& weights = model_.layerWeights(index_);
+  LayerNormBackwardArgs args;
+  args.dy = args.dx = gradient;
+  args.x = attention ? trace()->attentionSum : trace()->ffnSum;
+  args.statistics = attention ? trace()->attentionStatistics : trace()->ffnStatistics;
+  args.gamma = (attention ? weights.attentionNorm : weights.ffnNorm).gamma.view.data;
+  if (gradients.weights != nullptr) {
+    const Norm& norm = attention ? gradients.weights->attentionNorm : gradients.weights->ffnNorm;
+    args.dGamma = norm.gamma.view;
+    args.dBeta = norm.beta.view;
+  }
+  backend_.layerNormBackward(args);
+  if (gradients.moments != nullptr) gradients.moments->add(index_, sublayer, gradient);
+}
+
+Matrix Layer::projectionGradient(Sublayer sublayer, const Matrix& gradient) const {
+  if (options_.dropout.rate == 0) return gradient;
+  const Matrix projection = scratch(gradient.rows, gradient.cols);
+  backend_.dropout({gradient, options_.dropout.rate, dropoutKey(sublayer), {}, projection});
+  return projection;
+}
+
 void Layer::ffnBackward(const Matrix& gradient, const LayerGradients& gradients) const {
+  const Matrix projection = projectionGradient(Sublayer::ffn, gradient);
+  if (gradients.weights != nullptr) {
+    addLinearGradient(backend_, gradients.weights->ffnOut, projection, trace()->activations);
+  }
   if (shape_.neurons == 0) return;
   const Matrix activations = scratch(gradient.rows, shape_.neurons);
-  backend_.linear(gradient, *packed_.ffnOut.backward, {}, activations);
+  backend_.linear(projection, *packed_.ffnOut.backward, {}, activations);
   ActivationBackwardArgs args;
   args.dy = args.dx = activations;
-  args.preActivation = trace_->preActivation;
+  args.preActivation = trace()->preActivation;
   args.activation = model_.spec().activation;
-  args.columnMask = mask_.neurons;
-  args.offsets = firstTokensOnly() ? batch_.singleOffsets() : batch_.offsets();
-  args.sequences = batch_.sequences();
+  args.columnMask = options_.mask.neurons;
+  args.offsets = firstTokensOnly() ? rows_.singleOffsets : trace()->kept.remaining.offsets;
+  args.sequences = rows_.sequences;
   args.maskGradient = gradients.neurons;
   args.groups = gradients.groups;
   backend_.activationBackward(args);
+  if (gradients.weights != nullptr) {
+    addLinearGradient(backend_, gradients.weights->ffnIn, activations, trace()->middle);
+  }
   backend_.linear(activations, *packed_.ffnIn.backward, withResidual(gradient), gradient);
 }
 
-void Layer::attentionBackward(const Matrix& gradient, const Matrix& input, const LayerGradients& gradients) const {
-  const bool bottom = index_ == 0;
+void Layer::attentionBackward(const Matrix& gradient, const Matrix& input, const Matrix& dColumnSums,
+                              const LayerGradients& gradients) const {
+  const bool flowsOn = index_ > 0 || gradients.weights != nullptr;
+  const Matrix projection = projectionGradient(Sublayer::attention, gradient);
+  if (gradients.weights != nullptr) {
+    addLinearGradient(backend_, gradients.weights->attentionOutput, projection, trace()->context);
+  }
+  // The rows that the residual path comes from.
+  const int32_t* const ownRows = firstTokensOnly() ? rows_.firstTokens() : trace()->kept.rows;
+  const auto addResidual = [&] {
+    if (ownRows != nullptr) backend_.scatterRows({gradient, ownRows, input, true});
+  };
   if (shape_.heads == 0) {
-    if (firstTokensOnly() && !bottom) {
+    if (ownRows != nullptr && flowsOn) {
       backend_.fillZero(input);
-      backend_.scatterAddRows({gradient, batch_.firstTokens(), input});
+      addResidual();
     }
     return;
   }
-  const int64_t width = trace_->query.cols;
+  const int64_t width = trace()->query.cols;
   AttentionBackwardArgs args;
   args.forward =
-      attentionArgs(trace_->query, trace_->keyValue, firstTokensOnly() ? batch_.singleOffsets() : batch_.offsets());
-  args.forward.logSumExp = trace_->logSumExp;
+      attentionArgs(trace()->query, trace()->keyValue, firstTokensOnly() ? rows_.singleOffsets : rows_.offsets);
+  args.forward.logSumExp = trace()->logSumExp;
   args.headMaskGradient = gradients.heads;
   args.groups = gradients.groups;
-  args.dContext = scratch(gradient.rows, width);
-  backend_.linear(gradient, *packed_.attentionOutput.backward, {}, args.dContext);
-  if (bottom) {
+  args.dColumnSums = dColumnSums;
+  args.dContext = contextGradient(projection);
+  if (!flowsOn) {
     backend_.attentionBackward(args);
     return;
   }
   if (!packed_.queryAlone()) {
-    const Matrix all = scratch(batch_.tokens(), 3 * width);
+    const Matrix all = scratch(rows_.tokens, 3 * width);
     args.dq = all.columns(0, width);
     args.dk = all.columns(width, width);
     args.dv = all.columns(2 * width, width);
     backend_.attentionBackward(args);
-    backend_.linear(all, *packed_.queryKeyValue.backward, withResidual(gradient), input);
+    if (gradients.weights != nullptr) {
+      addLinearGradient(backend_, gradients.weights->queryKeyValue, all, trace()->input);
+    }
+    const bool residualInPlace = ownRows == nullptr;
+    backend_.linear(all, *packed_.queryKeyValue.backward, residualInPlace ? withResidual(gradient) : Epilogue(), input);
+    addResidual();
     return;
   }
-  const Matrix keyValue = scratch(batch_.tokens(), 2 * width);
+  const Matrix keyValue = scratch(rows_.tokens, 2 * width);
   args.dq = scratch(gradient.rows, width);
   args.dk = keyValue.columns(0, width);
   args.dv = keyValue.columns(width, width);
   backend_.attentionBackward(args);
+  if (gradients.weights != nullptr) {
+    const Linear& stacked = gradients.weights->queryKeyValue;
+    addLinearGradient(backend_, gradients.weights->query, args.dq, trace()->queryInput);
+    addLinearGradient(backend_, someOutputs(stacked, width, 2 * width), keyValue, trace()->input);
+  }
   // The residual path and the query's gradient belong to the rows that asked, the keys' and values' to every token.
   backend_.linear(args.dq, *packed_.query.backward, withResidual(gradient), gradient);
   backend_.linear(keyValue, *packed_.keyValue.backward, {}, input);
-  backend_.scatterAddRows({gradient, batch_.firstTokens(), input});
+  addResidual();
+}
+
+Matrix Layer::contextGradient(const Matrix& projection) const {
+  const int64_t width = trace()->query.cols;
+  const Matrix survivors = scratch(projection.rows, width);
+  backend_.linear(projection, *packed_.attentionOutput.backward, {}, survivors);
+  const int32_t* const kept = trace()->kept.rows;
+  if (kept == nullptr) return survivors;
+  const Matrix all = scratch(rows_.tokens, width);
+  backend_.fillZero(all);
+  backend_.scatterRows({survivors, kept, all});
+  return all;
 }
 
 }  // namespace espalier

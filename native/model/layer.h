@@ -1,6 +1,7 @@
 #pragma once
 
 #include "model/model.h"
+#include "model/token_dropping.h"
 
 namespace espalier {
 
@@ -12,17 +13,46 @@ struct LayerMask {
 
 /// What a layer's backward needs from its forward. The sums are the inputs of the two LayerNorms.
 struct LayerTrace {
+  Matrix input, queryInput;
   Matrix query, keyValue, logSumExp;
+  KeptTokens kept;
+  Matrix context;
   Matrix attentionSum, attentionStatistics;
-  Matrix preActivation;
+  Matrix middle;
+  Matrix preActivation, activations;
   Matrix ffnSum, ffnStatistics;
+  Matrix output, softMasks;  // before the masks
 };
 
-/// Where a layer's backward leaves its gradients.
+/// Thresholds while they are learnt: nothing is dropped, every layer's output is multiplied by soft masks.
+struct SoftThresholds {
+  std::vector<double> values;  // one a layer
+  double temperature = 1;      // of importance: how far from the threshold a mask is about 0 or 1
+  double sparsity = 0;         // the weight of a layer's mean mask in a sequence's loss
+};
+
+struct Dropout {
+  double rate = 0;   // of the elements of each sub-layer's projection
+  uint64_t key = 0;  // of the attention's; its successor is the FFN's
+};
+
+/// How a run of a layer departs from plain inference.
+struct LayerOptions {
+  LayerMask mask;
+  LayerTrace* trace = nullptr;            // receives what backward() needs
+  const TokenPruning* pruning = nullptr;  // drops tokens
+  bool scores = false;                    // hand on the column sums even where nothing is dropped
+  const SoftThresholds* soft = nullptr;   // masks them; together with a trace only
+  Dropout dropout;
+};
+
+/// Where a layer's backward leaves its gradients. All of them grow.
 struct LayerGradients {
   const int32_t* groups = nullptr;     // [sequences] -> row of the next two
-  Matrix heads, neurons;               // [groups, this layer's units], grow by the mask gradients
-  GradientMoments* moments = nullptr;  // grows by the gradients of the sums, when wanted
+  Matrix heads, neurons;               // [groups, this layer's units], of the masks
+  GradientMoments* moments = nullptr;  // of the sums, when wanted
+  LayerWeights* weights = nullptr;     // when wanted: matrices in the backend's dtype, vectors in f64
+  Matrix threshold;                    // [1, 1] in f64, of the soft one times the number of heads
 };
 
 /// The rows that ask in attention: every token, or first tokens only.
@@ -31,21 +61,27 @@ struct Queries {
   const int32_t* offsets = nullptr;  // rows of each sequence
 };
 
+/// What a layer hands on.
+struct LayerOutput {
+  Matrix hidden;  // [tokens that go on, hidden], or [sequences, hidden] where only first tokens are wanted
+  KeptTokens kept;
+  Matrix columnSums;  // of attention(), where they are needed
+};
+
 /// One encoder layer on one micro-batch. Every matrix it returns lives in the workspace.
 /// sequence: hidden -> attentionContext -> attentionSum -> LayerNorm -> ffnActivations -> ffnSum -> LayerNorm.
 class Layer {
  public:
-  /// `trace`, when given, receives what backward() needs.
-  Layer(const Model& model, size_t index, const DeviceBatch& batch, Workspace& workspace, LayerMask mask = {},
-        LayerTrace* trace = nullptr);
+  Layer(const Model& model, size_t index, const TokenRows& rows, Workspace& workspace,
+        const LayerOptions& options = {});
 
   /// Whether only first tokens are wanted from this layer.
   bool firstTokensOnly() const { return model_.spec().firstTokensOnly(index_); }
-  Queries allTokens(const Matrix& hidden) const { return {hidden, batch_.offsets()}; }
+  Queries allTokens(const Matrix& hidden) const { return {hidden, rows_.offsets}; }
   Queries firstTokens(const Matrix& hidden) const;
 
-  /// [queries, heads * headSize]
-  Matrix attentionContext(const Queries& queries, const Matrix& hidden) const;
+  /// [queries, heads * headSize]. columnSums: as of attention(), may be empty.
+  Matrix attentionContext(const Queries& queries, const Matrix& hidden, const Matrix& columnSums = {}) const;
   /// Output projection + bias + residual input: [queries, hidden], before the LayerNorm.
   Matrix attentionSum(const Matrix& context, const Matrix& input) const;
   /// [rows, neurons]
@@ -56,31 +92,44 @@ class Layer {
   /// The LayerNorm that ends a sub-layer; y may be sum itself.
   void normalize(Sublayer sublayer, const Matrix& sum, const Matrix& y) const;
 
-  /// The whole layer: [tokens, hidden] -> [tokens or sequences, hidden].
-  Matrix forward(const Matrix& hidden) const;
+  /// The whole layer. hidden: [tokens, hidden].
+  LayerOutput forward(const Matrix& hidden) const;
 
-  /// Returns the gradient of the layer's input, meaningless for layer 0, below which no mask lies. `gradient` is
-  /// overwritten.
+  /// From the gradient of the output's `hidden`, which is overwritten, to that of the input. For layer 0 it is
+  /// meaningless unless weights are asked for: no mask lies below.
   Matrix backward(const Matrix& gradient, const LayerGradients& gradients) const;
 
  private:
+  bool dropsTokens() const;
+  bool masksTokens() const { return options_.soft != nullptr && model_.spec().judgesTokens(index_); }
   /// The sum that ends a sub-layer, before its LayerNorm.
-  Matrix project(const PackedLinear& output, const Matrix& units, const Matrix& input, Matrix LayerTrace::*kept) const;
-  /// Both turn `gradient` of a sub-layer's sum into that of its input; attentionBackward leaves it in `input`.
+  Matrix project(Sublayer sublayer, const Matrix& units, const Matrix& input) const;
+  /// The gradient of a projection without what was added to it: `gradient` itself where nothing is dropped out.
+  Matrix projectionGradient(Sublayer sublayer, const Matrix& gradient) const;
+  Matrix maskSoftly(const Matrix& output, const Matrix& columnSums) const;
+  /// Leaves in `gradient` that of the output before the soft masks; returns that of the column sums.
+  Matrix softMaskBackward(const Matrix& gradient, const LayerGradients& gradients) const;
+  /// Both turn `gradient` of a sub-layer's output into that of its input; the latter leaves it in `input`.
   void ffnBackward(const Matrix& gradient, const LayerGradients& gradients) const;
-  void attentionBackward(const Matrix& gradient, const Matrix& input, const LayerGradients& gradients) const;
+  void attentionBackward(const Matrix& gradient, const Matrix& input, const Matrix& dColumnSums,
+                         const LayerGradients& gradients) const;
+  void normBackward(Sublayer sublayer, const Matrix& gradient, const LayerGradients& gradients) const;
+  /// Of what asked, from the gradient of the projection of what went on.
+  Matrix contextGradient(const Matrix& projection) const;
+  uint64_t dropoutKey(Sublayer sublayer) const { return options_.dropout.key + (sublayer == Sublayer::ffn ? 1 : 0); }
   AttentionArgs attentionArgs(const Matrix& query, const Matrix& keyValue, const int32_t* queryOffsets) const;
   Matrix scratch(int64_t rows, int64_t cols) const { return workspace_.matrix(rows, cols); }
+  Matrix tokenScores() const { return workspace_.matrix(rows_.tokens, 1, sumsDType(backend_.dtype())); }
+  LayerTrace* trace() const { return options_.trace; }
 
   const Model& model_;
   Backend& backend_;
   const PackedLayer& packed_;
   const LayerShape shape_;
   size_t index_;
-  const DeviceBatch& batch_;
+  const TokenRows rows_;
   Workspace& workspace_;
-  LayerMask mask_;
-  LayerTrace* trace_;
+  LayerOptions options_;
 };
 
 }  // namespace espalier

@@ -20,6 +20,14 @@ namespace espalier {
 enum class Sublayer { attention, ffn };
 
 class GradientMoments;
+struct TokenRecord;
+
+/// How a forward departs from what the model's spec says; null pointers: not at all.
+struct ForwardOptions {
+  const Mask* mask = nullptr;
+  const TokenPruning* pruning = nullptr;  // in place of the spec's
+  TokenRecord* record = nullptr;          // receives what became of the tokens
+};
 
 /// Gradients of the summed losses of each group's sequences, row-major.
 struct MaskGradients {
@@ -44,13 +52,12 @@ class Model {
   /// Bytes of weights and packings; tensors shared with other models are counted in each.
   size_t bytes() const;
 
-  /// Logits [sequences, labels], of a span head [tokens, 2]. `mask` may be null. Throws nonFinite when a logit is NaN
-  /// or infinite.
-  std::vector<float> forward(const PackedBatch& batch, const Mask* mask, const CancelToken& cancel) const;
+  /// Logits [sequences, labels], of a span head [tokens, 2]. Throws nonFinite when a logit is NaN or infinite.
+  std::vector<float> forward(const PackedBatch& batch, const ForwardOptions& options, const CancelToken& cancel) const;
 
   /// Kwon et al. 2022, section 4.1: the gradient of the loss with respect to every mask entry, summed over the
-  /// sequences of each group. groups: [sequences], ascending from 0. `moments` may be null; otherwise it grows by the
-  /// gradients at the sub-layers' outputs. Needs mode gradients.
+  /// sequences of each group, no token being dropped. groups: [sequences], ascending from 0. `moments` may be null;
+  /// otherwise it grows by the gradients at the sub-layers' outputs. Needs mode gradients.
   MaskGradients maskGradients(const PackedBatch& batch, const Labels& labels, const std::vector<int32_t>& groups,
                               const Mask* mask, GradientMoments* moments, const CancelToken& cancel) const;
 
@@ -64,11 +71,15 @@ class Model {
   /// an unknown role, a wrong number of values, or a value that is not finite.
   void replace(const std::map<std::string, std::vector<float>>& weights);
 
+  /// Once values of the weights have changed in their place.
+  void packAnew();
+
   /// The master values of one role.
   HostTensor weight(const std::string& role) const;
 
-  /// Hidden states of the embeddings: hidden [tokens, hiddenSize] is written.
-  void embed(const DeviceBatch& batch, const Matrix& hidden) const;
+  /// Hidden states of the embeddings: hidden [tokens, hiddenSize] is written; sum and statistics as in EmbedArgs.
+  void embed(const DeviceBatch& batch, const Matrix& hidden, const Matrix& sum = {},
+             const Matrix& statistics = {}) const;
 
   /// Scratch for one run; give it back by destroying the lease.
   class WorkspaceLease {

@@ -34,11 +34,17 @@ PackedLinear packLinear(Backend& backend, const Linear& linear, Mode mode) {
 
 PackedLayer packLayer(Backend& backend, const LayerWeights& layer, bool queryAlone, Mode mode) {
   PackedLayer packed;
+  const int64_t width = layer.query.weight.view.rows;
+  const bool stacked = layer.queryKeyValue.weight.buffer != nullptr;
   if (queryAlone) {
     packed.query = packLinear(backend, layer.query, mode);
-    packed.keyValue = packLinear(backend, stack(backend, {&layer.key, &layer.value}), mode);
+    packed.keyValue = packLinear(
+        backend,
+        stacked ? someOutputs(layer.queryKeyValue, width, 2 * width) : stack(backend, {&layer.key, &layer.value}),
+        mode);
   } else {
-    packed.queryKeyValue = packLinear(backend, stack(backend, {&layer.query, &layer.key, &layer.value}), mode);
+    packed.queryKeyValue = packLinear(
+        backend, stacked ? layer.queryKeyValue : stack(backend, {&layer.query, &layer.key, &layer.value}), mode);
   }
   packed.attentionOutput = packLinear(backend, layer.attentionOutput, mode);
   packed.ffnIn = packLinear(backend, layer.ffnIn, mode);

@@ -10,11 +10,12 @@ class SpanHead final : public Head {
   SpanHead(const Model& model, Workspace& workspace) : model_(model), workspace_(workspace) {}
 
   void forward(const Matrix& tokens, const Matrix& logits) override;
-  Matrix backward(const Matrix& dLogits) override;
+  Matrix backward(const Matrix& dLogits, Weights* gradients) override;
 
  private:
   const Model& model_;
   Workspace& workspace_;
+  Matrix tokens_;
 };
 
 }  // namespace espalier

@@ -1,5 +1,7 @@
 #include "model/spec.h"
 
+#include <cmath>
+
 #include "core/error.h"
 
 namespace espalier {
@@ -10,6 +12,15 @@ void checkSpec(const ModelSpec& spec) {
   const int32_t padding = spec.positionPadding;
   require(padding >= -1 && padding < spec.maxPositions && spec.longestSequence() >= 1,
           "positionPadding must be -1 or leave positions after it");
+  checkTokenPruning(spec.tokenPruning, spec.layers.size());
+}
+
+void checkTokenPruning(const TokenPruning& pruning, size_t layers) {
+  require(pruning.values.empty() || pruning.values.size() == layers, "token pruning needs one value a layer");
+  for (double value : pruning.values) {
+    require(std::isfinite(value) && value >= 0, "a value of token pruning must be a finite number, at least 0");
+  }
+  require(pruning.paddedLength >= 0, "a padded length must be positive");
 }
 
 }  // namespace espalier

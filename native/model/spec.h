@@ -17,6 +17,25 @@ struct LayerShape {
 /// end logit of every token.
 enum class HeadKind { sequence, span };
 
+/// Which tokens a layer lets go on once they have been attended to (Kim et al., "Learned Token Pruning", 2021). A
+/// token's importance is the attention probability that it receives, as a mean over the layer's heads and over the
+/// sequence's tokens as it came in. A sequence's first token always goes on.
+struct TokenPruning {
+  enum class Rule {
+    threshold,  // tokens whose importance is at least the layer's value
+    keepRate,   // the most important tokens, in number the layer's value times those that came in, rounded up
+  };
+  Rule rule = Rule::threshold;
+  std::vector<double> values;  // one a layer; empty: every token goes on
+  int32_t paddedLength = 0;    // what importance is a mean over instead; 0: the sequence's own tokens
+
+  /// paddedLength, where importance is compared with a number.
+  int32_t meanOver() const { return rule == Rule::threshold ? paddedLength : 0; }
+  bool dropsIn(size_t layer) const {
+    return !values.empty() && (rule == Rule::threshold ? values[layer] > 0 : values[layer] < 1);
+  }
+};
+
 /// What an encoder looks like, whatever family it came from; src/checkpoint derives it from config.json.
 struct ModelSpec {
   int32_t hiddenSize = 0;
@@ -33,15 +52,21 @@ struct ModelSpec {
   /// Positions count from this id + 1 and skip it: a token that is the id has the id as its position (RoBERTa's
   /// padding). -1: positions count from 0.
   int32_t positionPadding = -1;
+  TokenPruning tokenPruning;
 
   /// Tokens that have a position.
   int32_t longestSequence() const { return maxPositions - (positionPadding + 1); }
   /// Whether a layer's rows are first tokens, the only ones that a sequence head reads.
   bool firstTokensOnly(size_t layer) const { return head == HeadKind::sequence && layer + 1 == layers.size(); }
+  /// Whether the layer has a say in which tokens go on.
+  bool judgesTokens(size_t layer) const { return layers[layer].heads > 0 && !firstTokensOnly(layer); }
 };
 
 /// Throws invalidArgument where settings contradict each other.
 void checkSpec(const ModelSpec& spec);
+
+/// Throws invalidArgument unless `pruning` has a finite value for each of `layers` layers, or none.
+void checkTokenPruning(const TokenPruning& pruning, size_t layers);
 
 /// Per layer one float a head and one a neuron, layers one after another. Used while searching; a pruned Model has
 /// none.

@@ -59,16 +59,18 @@ std::vector<WeightSlot> weightSlots(Weights& weights, const ModelSpec& spec) {
   const int64_t hidden = spec.hiddenSize;
   std::vector<WeightSlot> slots;
   const auto linear = [&](const std::string& role, Linear& map, int64_t outputs, int64_t inputs) {
-    slots.push_back({role + ".weight", &map.weight, outputs, inputs});
-    slots.push_back({role + ".bias", &map.bias, 1, outputs});
+    slots.push_back({role + ".weight", &map.weight, outputs, inputs, false});
+    slots.push_back({role + ".bias", &map.bias, 1, outputs, true});
   };
   const auto norm = [&](const std::string& role, Norm& map) {
-    slots.push_back({role + ".weight", &map.gamma, 1, hidden});
-    slots.push_back({role + ".bias", &map.beta, 1, hidden});
+    slots.push_back({role + ".weight", &map.gamma, 1, hidden, true});
+    slots.push_back({role + ".bias", &map.beta, 1, hidden, true});
   };
-  slots.push_back({"embeddings.word", &weights.word, spec.vocabularySize, hidden});
-  slots.push_back({"embeddings.position", &weights.position, spec.maxPositions, hidden});
-  if (spec.tokenTypes > 0) slots.push_back({"embeddings.tokenType", &weights.tokenType, spec.tokenTypes, hidden});
+  slots.push_back({"embeddings.word", &weights.word, spec.vocabularySize, hidden, false});
+  slots.push_back({"embeddings.position", &weights.position, spec.maxPositions, hidden, false});
+  if (spec.tokenTypes > 0) {
+    slots.push_back({"embeddings.tokenType", &weights.tokenType, spec.tokenTypes, hidden, false});
+  }
   norm("embeddings.norm", weights.embeddingNorm);
   weights.layers.resize(spec.layers.size());
   for (size_t l = 0; l < spec.layers.size(); ++l) {
@@ -88,6 +90,31 @@ std::vector<WeightSlot> weightSlots(Weights& weights, const ModelSpec& spec) {
   if (spec.head == HeadKind::sequence) linear("pooler", weights.pooler, hidden, hidden);
   linear("classifier", weights.classifier, spec.labels, hidden);
   return slots;
+}
+
+Linear someOutputs(const Linear& linear, int64_t first, int64_t count) {
+  return {{linear.weight.buffer, linear.weight.view.rowRange(first, count)},
+          {linear.bias.buffer, linear.bias.view.columns(first, count)}};
+}
+
+Weights allocateWeights(Backend& backend, const ModelSpec& spec, DType vectors) {
+  Weights weights;
+  const std::vector<WeightSlot> slots = weightSlots(weights, spec);
+  for (size_t l = 0; l < spec.layers.size(); ++l) {
+    const int64_t width = static_cast<int64_t>(spec.layers[l].heads) * spec.headSize;
+    LayerWeights& layer = weights.layers[l];
+    layer.queryKeyValue = {backend.tensor(3 * width, spec.hiddenSize), backend.tensor(1, 3 * width, vectors)};
+    int64_t first = 0;
+    for (Linear* projection : {&layer.query, &layer.key, &layer.value}) {
+      *projection = someOutputs(layer.queryKeyValue, first, width);
+      first += width;
+    }
+  }
+  for (const WeightSlot& slot : slots) {
+    if (slot.tensor->buffer) continue;
+    *slot.tensor = backend.tensor(slot.rows, slot.cols, slot.vector ? vectors : backend.dtype());
+  }
+  return weights;
 }
 
 Weights loadWeights(Backend& backend, const ModelSpec& spec,

@@ -21,8 +21,12 @@ struct Norm {
   Tensor gamma, beta;
 };
 
+/// The linear map of `count` of another one's outputs; it shares the memory.
+Linear someOutputs(const Linear& linear, int64_t first, int64_t count);
+
 struct LayerWeights {
   Linear query, key, value, attentionOutput;
+  Linear queryKeyValue;  // where those three lie one after another in one tensor (allocateWeights()), the whole of it
   Norm attentionNorm;
   Linear ffnIn, ffnOut;
   Norm ffnNorm;
@@ -42,6 +46,7 @@ struct WeightSlot {
   std::string role;  // "layers.0.ffn.in.weight"
   Tensor* tensor;
   int64_t rows, cols;  // what `spec` demands; vectors have one row
+  bool vector;         // a bias or a part of a LayerNorm
 };
 
 /// Every slot of `weights` under `spec`; sizes weights.layers.
@@ -52,6 +57,9 @@ struct HostTensor {
   int64_t rows = 0, cols = 0;
   std::vector<float> values;
 };
+
+/// Weights of `spec`'s shapes, all zero, that are nobody else's; vectors in a type of their own.
+Weights allocateWeights(Backend& backend, const ModelSpec& spec, DType vectors);
 
 /// Takes every role from `provide`, which converts one stored tensor at a time (so that the host never holds all of
 /// them twice). Throws invalidArgument when one is missing or has the wrong number of elements.

@@ -12,9 +12,17 @@ size_t roundUp(size_t value, size_t step) { return (value + step - 1) / step * s
 
 }  // namespace
 
-Matrix Workspace::matrix(int64_t rows, int64_t cols) {
+Matrix Workspace::matrix(int64_t rows, int64_t cols, DType dtype) {
   const int64_t stride = backend_.stride(cols);
-  const size_t bytes = roundUp(static_cast<size_t>(rows * stride) * dtypeBytes(backend_.dtype()) + 1, kAlignment);
+  return {take(static_cast<size_t>(rows * stride) * dtypeBytes(dtype)), dtype, rows, cols, stride};
+}
+
+int32_t* Workspace::indices(int64_t count) {
+  return static_cast<int32_t*>(take(static_cast<size_t>(count) * sizeof(int32_t)));
+}
+
+void* Workspace::take(size_t bytes) {
+  bytes = roundUp(bytes + 1, kAlignment);
   while (block_ < blocks_.size() && used_ + bytes > blocks_[block_]->bytes()) {
     ++block_;
     used_ = 0;
@@ -22,9 +30,9 @@ Matrix Workspace::matrix(int64_t rows, int64_t cols) {
   if (block_ == blocks_.size()) {
     blocks_.push_back(std::make_unique<Buffer>(backend_.shared_from_this(), std::max(bytes, kBlockBytes)));
   }
-  Matrix view{static_cast<char*>(blocks_[block_]->data()) + used_, backend_.dtype(), rows, cols, stride};
+  void* data = static_cast<char*>(blocks_[block_]->data()) + used_;
   used_ += bytes;
-  return view;
+  return data;
 }
 
 void Workspace::rewind(const Mark& mark) {

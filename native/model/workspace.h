@@ -7,13 +7,16 @@
 
 namespace espalier {
 
-/// Scratch matrices handed out one after another from a Buffer that is kept between runs. Contents are not cleared.
+/// Scratch memory handed out one after another from a Buffer that is kept between runs. Contents are not cleared.
 class Workspace {
  public:
   explicit Workspace(Backend& backend) : backend_(backend) {}
 
   /// A [rows, cols] matrix, valid until a rewind to an earlier mark.
-  Matrix matrix(int64_t rows, int64_t cols);
+  Matrix matrix(int64_t rows, int64_t cols, DType dtype);
+  Matrix matrix(int64_t rows, int64_t cols) { return matrix(rows, cols, backend_.dtype()); }
+  /// Room for indices, as long.
+  int32_t* indices(int64_t count);
 
   struct Mark {
     size_t block, used;
@@ -25,6 +28,8 @@ class Workspace {
   void reset();
 
  private:
+  void* take(size_t bytes);
+
   Backend& backend_;
   std::vector<std::unique_ptr<Buffer>> blocks_;
   size_t block_ = 0;  // the block in use

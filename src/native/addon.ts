@@ -35,6 +35,26 @@ export interface ModelSpec {
   positionPadding: number;
   /** Logits of a row; 2 for a span head. */
   labels: number;
+  tokenPruning?: TokenPruning | undefined;
+}
+
+/**
+ * Which tokens a layer lets go on once they have been attended to (Kim et al. 2021). Layers after the attention of which
+ * nothing is dropped: a sequence head's last, and those without heads.
+ */
+export interface TokenPruning {
+  /**
+   * `threshold`: tokens go on whose importance is at least the layer's value; `keepRate`: the layer's value is the part
+   * of the sequence's tokens, as it came in, that go on, the most important ones (rounded up).
+   */
+  rule: 'threshold' | 'keepRate';
+  /** One a layer. */
+  values: number[];
+  /**
+   * What importance is a mean over, where that is not the sequence's own length: parity with thresholds learnt on padded
+   * batches.
+   */
+  paddedLength?: number | undefined;
 }
 
 /** Units one layer has; a pruned layer has fewer, possibly none. */
@@ -96,6 +116,77 @@ export interface MaskGradients {
   neurons: Float32Array;
 }
 
+/** A forward with what became of the tokens. */
+export interface TracedTokens {
+  /** As of a forward. */
+  logits: Float32Array;
+  /** [tokens] the number of layers whose output holds the token */
+  depths: Int32Array;
+  /**
+   * [layers, tokens] the importance of the tokens that a layer got, by which it lets them go on; 0 of others, and where
+   * nothing is ever dropped
+   */
+  importance: Float32Array;
+}
+
+/** Thresholds while they are learnt: each layer's output is multiplied by sigmoid((importance - value) / temperature). */
+export interface SoftThresholds {
+  /** One a layer. */
+  values: readonly number[];
+  temperature: number;
+  /** The weight, in a sequence's loss, of the mean of all its soft masks. */
+  sparsity: number;
+}
+
+/** How much of a loss comes from where. */
+export interface DistillationWeights {
+  /** Of the labels' loss. */
+  labels: number;
+  /** Of temperature^2 KL(teacher || student) (Hinton et al. 2015, section 2). */
+  logits: number;
+  temperature: number;
+  /** Of the mean squared difference of the layers' outputs. */
+  hidden: number;
+}
+
+export interface NativePassOptions {
+  pruning: TokenPruning | null;
+  soft: SoftThresholds | null;
+  dropout: number;
+  seed: number;
+  teacher: NativeModel | null;
+  distillation: DistillationWeights | null;
+}
+
+/** What a training pass found. */
+export interface PassResult {
+  /** [sequences], the soft masks' penalty apart */
+  losses: Float32Array;
+  /** [layers] tokens that go on, of all sequences together; with soft masks those that would */
+  tokens: Float64Array;
+  /** [layers] the sum of the sequences' means of their soft masks */
+  meanMasks: Float64Array;
+  /** [layers] of the soft thresholds */
+  thresholdGradients: Float64Array;
+}
+
+/** One step of AdamW on all parameters, with no decay of biases and LayerNorms. */
+export interface OptimizerStep {
+  learningRate: number;
+  weightDecay: number;
+  /** What the summed gradients are multiplied with: 1 / sequences for their mean. */
+  gradientScale: number;
+  /** Longer gradients are shortened to it, all parameters together; 0: none are. */
+  maxGradientNorm: number;
+}
+
+/** A role's values and what the optimiser remembers of them, each [rows x columns]. */
+export interface ParameterState {
+  parameter: Float32Array;
+  firstMoment: Float32Array;
+  secondMoment: Float32Array;
+}
+
 /**
  * Sums over rows (tokens) of a sub-layer's inputs x to its output projection and of the targets b that the projection
  * should reach (pre-LayerNorm output of the teacher, less the student's residual input and bias).
@@ -151,7 +242,18 @@ export interface NativeModel {
   readonly spec: ModelSpec;
   /** Bytes of weights and packings held. */
   readonly bytes: number;
-  forward(batch: PackedBatch, mask: Mask | null, cancel: NativeCancelToken): Promise<Float32Array>;
+  /** `pruning`: undefined for the model's own, null for none. */
+  forward(
+    batch: PackedBatch,
+    mask: Mask | null,
+    pruning: TokenPruning | null | undefined,
+    cancel: NativeCancelToken,
+  ): Promise<Float32Array>;
+  traceTokens(
+    batch: PackedBatch,
+    pruning: TokenPruning | null | undefined,
+    cancel: NativeCancelToken,
+  ): Promise<TracedTokens>;
   maskGradients(
     batch: PackedBatch,
     labels: Int32Array | Float32Array,
@@ -162,6 +264,7 @@ export interface NativeModel {
     cancel: NativeCancelToken,
   ): Promise<MaskGradients>;
   gradientMoments(): Promise<NativeGradientMoments>;
+  startTraining(): Promise<NativeTraining>;
   select(kept: KeptUnits, mode: Mode): Promise<NativeModel>;
   scaleUnits(layer: number, sublayer: Sublayer, scales: Float64Array): Promise<void>;
   replace(weights: Record<string, Float32Array>): Promise<void>;
@@ -177,6 +280,22 @@ export interface NativeModel {
 
 export interface NativeGradientMoments {
   read(layer: number, sublayer: Sublayer): Promise<Float64Array>;
+  dispose(): void;
+}
+
+export interface NativeTraining {
+  accumulate(
+    batch: PackedBatch,
+    labels: Int32Array | Float32Array,
+    loss: LossKind,
+    options: NativePassOptions,
+    cancel: NativeCancelToken,
+  ): Promise<PassResult>;
+  /** Resolves to the norm of the scaled gradients. */
+  step(options: OptimizerStep): Promise<number>;
+  snapshot(mode: Mode): Promise<NativeModel>;
+  state(role: string): Promise<ParameterState>;
+  restore(states: Record<string, ParameterState>, steps: number): Promise<void>;
   dispose(): void;
 }
 

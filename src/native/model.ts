@@ -10,20 +10,31 @@ import type {
   PackedBatch,
   Sublayer,
   TensorData,
+  TokenPruning,
+  TracedTokens,
 } from './addon.js';
 import { type CallOptions, call, callAsync, callCancellable } from './call.js';
 import type { Engine } from './engine.js';
 import { GradientMoments } from './gradient-moments.js';
 import { HiddenStates } from './hidden-states.js';
+import { Training } from './training.js';
 
-/** Options of a forward or backward run. */
-export interface RunOptions extends CallOptions {
+/** Options of a forward that may drop tokens. */
+export interface TokenOptions extends CallOptions {
+  /** In place of the spec's token pruning; null: no token is dropped. */
+  pruning?: TokenPruning | null | undefined;
+}
+
+/** Options of a forward. */
+export interface RunOptions extends TokenOptions {
   /** Multiplies heads and neurons; all ones when left out. */
   mask?: Mask | undefined;
 }
 
-/** Options of a backward run. */
-export interface GradientOptions extends RunOptions {
+/** Options of a backward run; it drops no tokens. */
+export interface GradientOptions extends CallOptions {
+  /** Multiplies heads and neurons; all ones when left out. */
+  mask?: Mask | undefined;
   /** Grow by the gradients at the sub-layers' outputs. */
   moments?: GradientMoments | undefined;
 }
@@ -43,9 +54,9 @@ export interface EmbedOptions extends CallOptions {
 export class Model {
   readonly spec: ModelSpec;
 
-  private constructor(
+  constructor(
     readonly engine: Engine,
-    private readonly native: NativeModel,
+    readonly native: NativeModel,
   ) {
     this.spec = native.spec;
   }
@@ -75,7 +86,13 @@ export class Model {
    * @throws EspalierError ERR_INVALID_ARGUMENT on ids or lengths the model does not know, ERR_NON_FINITE, ERR_CANCELLED
    */
   forward(batch: PackedBatch, options: RunOptions = {}): Promise<Float32Array> {
-    return callCancellable(options.signal, (cancel) => this.native.forward(batch, options.mask ?? null, cancel));
+    const { mask = null, pruning, signal } = options;
+    return callCancellable(signal, (cancel) => this.native.forward(batch, mask, pruning, cancel));
+  }
+
+  /** A forward that tells what became of the tokens. Throws as forward(). */
+  traceTokens(batch: PackedBatch, { pruning, signal }: TokenOptions = {}): Promise<TracedTokens> {
+    return callCancellable(signal, (cancel) => this.native.traceTokens(batch, pruning, cancel));
   }
 
   /**
@@ -102,6 +119,11 @@ export class Model {
   /** Second moments of gradients, all zero, for maskGradients() to fill. */
   async gradientMoments(): Promise<GradientMoments> {
     return new GradientMoments(await callAsync(() => this.native.gradientMoments()));
+  }
+
+  /** Begins to fine-tune a copy of the weights, on an engine in fp32. */
+  async startTraining(): Promise<Training> {
+    return new Training(this.engine, await callAsync(() => this.native.startTraining()));
   }
 
   /** The physically smaller model of the kept units; it shares what is unchanged. */

@@ -20,6 +20,47 @@ export interface DrawOptions {
 /** Examples counted between two looks at the event loop. */
 const examplesInOneTurn = 256;
 
+/** Sequences of labelled examples, encoded when they are wanted. */
+export class LabelledSequences {
+  private constructor(
+    private readonly places: readonly SequencePlace[],
+    private readonly labels: readonly Label[],
+    private readonly encodePlace: (place: SequencePlace) => Encoding,
+    private readonly task: Task,
+  ) {}
+
+  /** Throws ERR_DATA where a label is missing, ERR_CANCELLED. */
+  static async of(
+    examples: readonly Example[],
+    task: Task,
+    tokenizer: Tokenizer,
+    { maxLength, signal }: Pick<DrawOptions, 'maxLength' | 'signal'>,
+  ): Promise<LabelledSequences> {
+    const labels = labelsOf(examples, task);
+    const places = await sequencePlaces(examples, task, tokenizer, { maxLength, signal });
+    const encodePlace = (place: SequencePlace) => encode(examples, place, task, tokenizer, maxLength);
+    return new LabelledSequences(places, labels, encodePlace, task);
+  }
+
+  get count(): number {
+    return this.places.length;
+  }
+
+  /** The sequences of such indices, packed, with what the task's loss compares them with. */
+  take(indices: Iterable<number>): Calibration {
+    const { task } = this;
+    const places = Array.from(indices, (index) => this.places[index] as SequencePlace);
+    const encodings = places.map(this.encodePlace);
+    const targets = places.flatMap(({ example }, n) =>
+      task.targets(this.labels[example] as Label, encodings[n] as Encoding),
+    );
+    return {
+      batch: packSequences(encodings),
+      labels: task.loss === 'meanSquared' ? Float32Array.from(targets) : Int32Array.from(targets),
+    };
+  }
+}
+
 /**
  * Draws sequences of labelled examples with replacement: an example whose input is several sequences counts as often.
  * Throws ERR_DATA, ERR_CANCELLED.
@@ -28,15 +69,10 @@ export async function drawCalibration(
   examples: readonly Example[],
   task: Task,
   tokenizer: Tokenizer,
-  { maxLength, samples, seed, signal }: DrawOptions,
+  { samples, seed, ...options }: DrawOptions,
 ): Promise<Calibration> {
-  const labels = labelsOf(examples, task);
-  const places = await sequencePlaces(examples, task, tokenizer, { maxLength, signal });
-  const drawn = Array.from(sampleIndices(places.length, samples, seed), (index) => {
-    const place = places[index] as SequencePlace;
-    return { encoding: encode(examples, place, task, tokenizer, maxLength), label: labels[place.example] as Label };
-  });
-  return calibrationOf(drawn, task);
+  const sequences = await LabelledSequences.of(examples, task, tokenizer, options);
+  return sequences.take(sampleIndices(sequences.count, samples, seed));
 }
 
 /**
@@ -108,13 +144,4 @@ function encode(
   maxLength: number,
 ): Encoding {
   return task.encode(examples[example] as Example, tokenizer, maxLength)[sequence] as Encoding;
-}
-
-/** Sequences packed, with what the task's loss compares them with. */
-export function calibrationOf(samples: readonly { encoding: Encoding; label: Label }[], task: Task): Calibration {
-  const targets = samples.flatMap(({ encoding, label }) => task.targets(label, encoding));
-  return {
-    batch: packSequences(samples.map(({ encoding }) => encoding)),
-    labels: task.loss === 'meanSquared' ? Float32Array.from(targets) : Int32Array.from(targets),
-  };
 }

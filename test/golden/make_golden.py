@@ -86,12 +86,12 @@ def random_model(name, generator):
     return MaskedEncoder(model.double())
 
 
-def random_sequences(rng, lengths):
+def random_sequences(rng, lengths, lowest=0, end=VOCABULARY):
     sequences = []
     for length in lengths:
         first = int(rng.integers(1, length + 1))
         sequences.append(
-            {"ids": rng.integers(0, VOCABULARY, length).tolist(), "types": [0] * first + [1] * (length - first)}
+            {"ids": rng.integers(lowest, end, length).tolist(), "types": [0] * first + [1] * (length - first)}
         )
     return sequences
 

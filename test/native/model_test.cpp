@@ -131,7 +131,7 @@ class ModelTest : public testing::TestWithParam<std::tuple<const char*, HeadKind
 
 TEST_P(ModelTest, agreesWithTheOracleForwardAndBackward) {
   const std::shared_ptr<Model> oracle = tinyModel(openOracle(), head());
-  EXPECT_LT(largestError(model_->forward(batch_, nullptr, cancel_), oracle->forward(batch_, nullptr, cancel_)), 1e-5);
+  EXPECT_LT(largestError(model_->forward(batch_, {}, cancel_), oracle->forward(batch_, nullptr, cancel_)), 1e-5);
   const MaskGradients found = gradients(*model_);
   const MaskGradients expected = gradients(*oracle);
   // What the tokens of a sequence have in common cancels out of a span's gradients: the plain float computation says
@@ -147,7 +147,7 @@ TEST_P(ModelTest, agreesWithTheOracleForwardAndBackward) {
 
 TEST_P(ModelTest, givesTheSameBitsAtAnyThreadCount) {
   const std::shared_ptr<Model> alone = tinyModel(openCandidate(backend(), 1).backend, head());
-  EXPECT_EQ(model_->forward(batch_, nullptr, cancel_), alone->forward(batch_, nullptr, cancel_));
+  EXPECT_EQ(model_->forward(batch_, {}, cancel_), alone->forward(batch_, nullptr, cancel_));
   const MaskGradients two = gradients(*model_);
   const MaskGradients one = gradients(*alone);
   EXPECT_EQ(two.heads, one.heads);
@@ -172,7 +172,7 @@ TEST_P(ModelTest, computesTheSameMaskedAndCompacted) {
     append(mask.neurons, shape.neurons, kept.neurons[l]);
   }
   const std::unique_ptr<Model> smaller = model_->select(kept, Mode::gradients);
-  EXPECT_LT(largestError(smaller->forward(batch_, nullptr, cancel_), model_->forward(batch_, &mask, cancel_)), 1e-5);
+  EXPECT_LT(largestError(smaller->forward(batch_, {}, cancel_), model_->forward(batch_, {&mask}, cancel_)), 1e-5);
   const MaskGradients found = gradients(*smaller);
   EXPECT_EQ(found.heads.size(), 4u * 30u);
   EXPECT_EQ(found.neurons.size(), 23u * 30u);
@@ -257,16 +257,16 @@ TEST_P(ModelTest, findsNoDriftBetweenEqualsAndSomeAfterAChange) {
 TEST_P(ModelTest, stopsWhenCancelledAndWorksAfterwards) {
   CancelToken cancelled;
   cancelled.cancel();
-  EXPECT_THROW(model_->forward(batch_, nullptr, cancelled), Error);
+  EXPECT_THROW(model_->forward(batch_, {}, cancelled), Error);
   const auto rows = static_cast<size_t>(head() == HeadKind::span ? batch_.tokens() : batch_.sequences());
-  EXPECT_EQ(model_->forward(batch_, nullptr, cancel_).size(), rows * static_cast<size_t>(model_->spec().labels));
+  EXPECT_EQ(model_->forward(batch_, {}, cancel_).size(), rows * static_cast<size_t>(model_->spec().labels));
 }
 
 TEST_P(ModelTest, takesLogitGradientsInPlaceOfLabels) {
   const Labels labels = labelsFor(batch_, head());
   const bool span = head() == HeadKind::span;
   Labels given;
-  given.logitGradients = model_->forward(batch_, nullptr, cancel_);
+  given.logitGradients = model_->forward(batch_, {}, cancel_);
   const auto softmax = [&](size_t first, size_t count, size_t step, int32_t label, float weight) {
     float sum = 0;
     for (size_t i = 0; i < count; ++i)
@@ -315,7 +315,7 @@ TEST_P(ModelTest, gathersMomentsOfTheGradientsThatBiasesHave) {
           std::vector<float> moved = bias;
           moved[c] += sign * step;
           oracle->replace({{role, moved}});
-          const std::vector<float> logits = oracle->forward(token, nullptr, cancel_);
+          const std::vector<float> logits = oracle->forward(token, {}, cancel_);
           for (size_t i = 0; i < logits.size(); ++i) difference += sign * logits[i] * objective.logitGradients[i];
         }
         gradient.push_back(difference / (2 * step));
@@ -335,22 +335,22 @@ TEST_P(ModelTest, gathersMomentsOfTheGradientsThatBiasesHave) {
 }
 
 TEST_P(ModelTest, replacesWeightsAllOrNone) {
-  const std::vector<float> before = model_->forward(batch_, nullptr, cancel_);
+  const std::vector<float> before = model_->forward(batch_, {}, cancel_);
   const std::vector<float> weight = model_->weight("layers.1.ffn.out.weight").values;
   std::vector<float> zeros(weight.size(), 0.0f);
   const std::vector<float> bias(24, 0.5f);
   EXPECT_THROW(model_->replace({{"layers.1.ffn.out.weight", zeros}, {"layers.9.ffn.out.bias", bias}}), Error);
   EXPECT_THROW(model_->replace({{"layers.1.ffn.out.weight", zeros}, {"layers.1.ffn.out.bias", {1, 2}}}), Error);
   EXPECT_THROW(model_->replace({{"layers.1.ffn.out.bias", std::vector<float>(24, NAN)}}), Error);
-  EXPECT_EQ(model_->forward(batch_, nullptr, cancel_), before);
+  EXPECT_EQ(model_->forward(batch_, {}, cancel_), before);
   // A projection without weights is what a sub-layer without neurons has.
   model_->replace({{"layers.1.ffn.out.weight", zeros}});
   KeptUnits kept = allUnits(model_->spec());
   kept.neurons[1] = {};
   const std::unique_ptr<Model> smaller = model_->select(kept, Mode::gradients);
-  EXPECT_LT(largestError(smaller->forward(batch_, nullptr, cancel_), model_->forward(batch_, nullptr, cancel_)), 1e-5);
+  EXPECT_LT(largestError(smaller->forward(batch_, {}, cancel_), model_->forward(batch_, nullptr, cancel_)), 1e-5);
   model_->replace({{"layers.1.ffn.out.weight", weight}});
-  EXPECT_EQ(model_->forward(batch_, nullptr, cancel_), before);
+  EXPECT_EQ(model_->forward(batch_, {}, cancel_), before);
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, ModelTest,

@@ -17,9 +17,10 @@ t.test(
     const { model, train, pack } = await openMrpc(engine, reference);
     const { rearranged, teacher } = reference.runs[0] as RecordedRun;
     using student = await compact(model, maskOf(rearranged), 'inference');
-    const tuned = await tune(student, model, maskOf(teacher), pack(train.slice(0, 1024)).batch);
+    const calibration = await pack(train.slice(0, 1024));
+    const tuned = await tune(student, model, maskOf(teacher), calibration.batch);
 
-    const { batch } = pack(train.slice(-256));
+    const { batch } = await pack(train.slice(-256));
     using replayed = await compact(model, maskOf(rearranged), 'inference');
     using teacherModel = await compact(model, maskOf(teacher), 'inference');
     using targetsOnly = await droppedNeurons(model, maskOf(teacher));

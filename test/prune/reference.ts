@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { readCheckpoint } from '../../src/checkpoint/checkpoint.js';
-import { type Example, type Label, labelsOf, readExamples } from '../../src/data/examples.js';
+import { type Example, labelsOf, readExamples } from '../../src/data/examples.js';
 import type { LayerShape, Mask } from '../../src/native/addon.js';
 import type { Engine } from '../../src/native/engine.js';
 import { Model } from '../../src/native/model.js';
 import type { Calibration } from '../../src/prune/fisher.js';
-import { calibrationOf } from '../../src/tasks/calibration.js';
+import { LabelledSequences } from '../../src/tasks/calibration.js';
 import { findTask } from '../../src/tasks/task.js';
 import { TaskBatch } from '../../src/tasks/task-batch.js';
 import { loadTokenizer } from '../../src/tokenizer/tokenizer.js';
@@ -78,17 +78,14 @@ export async function openMrpc(engine: Engine, { sampleIndices, maxLength }: Ref
   const task = findTask('mrpc');
   const read = (name: string) => readExamples(sharedPath('data', 'glue', 'MRPC', name), task);
   const [train, dev] = [await read('train.tsv'), await read('dev.tsv')];
-  const pack = (examples: Example[]): Calibration => {
-    const labels = labelsOf(examples, task);
-    const encodings = examples.flatMap((example) => task.encode(example, tokenizer, maxLength));
-    return calibrationOf(
-      encodings.map((encoding, index) => ({ encoding, label: labels[index] as Label })),
-      task,
-    );
+  const pack = async (examples: Example[]): Promise<Calibration> => {
+    const sequences = await LabelledSequences.of(examples, task, tokenizer, { maxLength });
+    return sequences.take(examples.keys());
   };
   const batch = new TaskBatch(task, dev, tokenizer, maxLength);
   const labels = labelsOf(dev, task);
   const metrics = async (subject: Model) =>
     task.metrics(batch.predictions(await subject.forward(batch.packed)), labels);
-  return { model, train, pack, calibration: pack(sampleIndices.map((index) => train[index] as Example)), metrics };
+  const calibration = await pack(sampleIndices.map((index) => train[index] as Example));
+  return { model, train, pack, calibration, metrics };
 }

@@ -1,0 +1,25 @@
+#include "backend/dropout.h"
+
+#include "backend/cpu/operations.h"
+#include "backend/cpu/scratch.h"
+#include "backend/cpu/split.h"
+
+namespace espalier::cpu {
+
+/// A row's factors first: where they are written nothing else lies, so that the compiler takes several at once.
+void dropout(const DropoutArgs& args, int threads) {
+  const DropoutFactors<float> factors(args);
+  const int64_t cols = args.x.cols;
+  forEachChunk(threads, args.x.rows, rowsPerChunk(cols), [&](int64_t first, int64_t rows) {
+    float* rowFactors = threadScratch(static_cast<size_t>(cols));
+    for (int64_t row = first; row < first + rows; ++row) {
+      for (int64_t col = 0; col < cols; ++col) rowFactors[col] = factors.of(row * cols + col);
+      const float* x = args.x.row<float>(row);
+      const float* residual = args.residual ? args.residual.row<float>(row) : nullptr;
+      float* y = args.y.row<float>(row);
+      for (int64_t col = 0; col < cols; ++col) y[col] = (residual ? residual[col] : 0.0f) + x[col] * rowFactors[col];
+    }
+  });
+}
+
+}  // namespace espalier::cpu

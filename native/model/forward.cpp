@@ -1,0 +1,87 @@
+#include <algorithm>
+#include <memory>
+
+#include "model/device_mask.h"
+#include "model/head.h"
+#include "model/model.h"
+#include "model/parts.h"
+#include "model/token_record.h"
+
+namespace espalier {
+namespace {
+
+/// Whether there are enough micro-batches for each thread to take its own through the whole model: none then waits for
+/// the others after every operation. Otherwise all threads share each operation.
+bool sharesOutTokens(const PackedBatch& batch, const Backend& backend) {
+  const int threads = backend.threads();
+  return threads > 1 && batch.tokens() >= 2 * backend.microBatchTokens() * threads;
+}
+
+}  // namespace
+
+void Model::embed(const DeviceBatch& batch, const Matrix& hidden, const Matrix& sum, const Matrix& statistics) const {
+  EmbedArgs args;
+  args.ids = batch.ids();
+  args.positions = batch.positions();
+  args.word = weights_.word.view;
+  args.position = weights_.position.view;
+  if (spec_.tokenTypes > 0) {
+    args.tokenTypes = batch.tokenTypes();
+    args.tokenType = weights_.tokenType.view;
+  }
+  args.gamma = weights_.embeddingNorm.gamma.view.data;
+  args.beta = weights_.embeddingNorm.beta.view.data;
+  args.epsilon = spec_.layerNormEpsilon;
+  args.y = hidden;
+  args.sum = sum;
+  args.statistics = statistics;
+  backend_->embed(args);
+}
+
+std::vector<float> Model::forward(const PackedBatch& batch, const ForwardOptions& options,
+                                  const CancelToken& cancel) const {
+  checkBatch(batch, spec_);
+  const TokenPruning& pruning = options.pruning != nullptr ? *options.pruning : spec_.tokenPruning;
+  checkTokenPruning(pruning, layers_.size());
+  const DeviceMask deviceMask(*backend_, spec_, options.mask);
+  const bool firstTokens = spec_.firstTokensOnly(layers_.size() - 1);
+  const Tensor logits = backend_->tensor(firstTokens ? batch.sequences() : batch.tokens(), spec_.labels);
+  const int threads = backend_->threads();
+  const bool sharesOut = sharesOutTokens(batch, *backend_);
+  const int32_t ofThread = backend_->microBatchTokens();
+  const int32_t together = std::max(ofThread, std::min(ofThread * threads, kMicroBatchTokens));
+  const std::vector<MicroBatch> parts = splitBatch(batch, sharesOut ? ofThread : together);
+  if (options.record != nullptr) options.record->reset(batch, layers_.size());
+  forEachPart(parts, sharesOut ? threads : 1, [&](int64_t index) {
+    const MicroBatch& part = parts[static_cast<size_t>(index)];
+    const WorkspaceLease workspace(*this);
+    (*workspace).reset();
+    const DeviceBatch tokens(*backend_, spec_, batch, part, pruning.meanOver());
+    Matrix hidden = (*workspace).matrix(tokens.tokens(), spec_.hiddenSize);
+    embed(tokens, hidden);
+    TokenRows rows = tokens.rows();
+    LastStates lastStates;
+    std::unique_ptr<PartRecord> record;
+    if (options.record != nullptr) record = std::make_unique<PartRecord>(*options.record, *backend_, part, rows);
+    for (size_t l = 0; l < layers_.size(); ++l) {
+      cancel.check();
+      LayerOptions layerOptions;
+      layerOptions.mask = deviceMask.layer(l);
+      layerOptions.pruning = &pruning;
+      layerOptions.scores = record != nullptr;
+      const LayerOutput output = Layer(*this, l, rows, *workspace, layerOptions).forward(hidden);
+      if (record) record->passed(l, spec_.layers[l].heads, output.columnSums, output.kept);
+      lastStates.passed(l, hidden, output.kept);
+      rows = output.kept.remaining;
+      hidden = output.hidden;
+    }
+    if (!firstTokens) hidden = lastStates.restore(*backend_, *workspace, hidden);
+    const int32_t first = firstTokens ? part.firstSequence : part.firstToken;
+    makeHead(*this, *workspace)->forward(hidden, logits.view.rowRange(first, hidden.rows));
+  });
+  std::vector<float> result = readTensor(*backend_, logits).values;
+  requireFinite(result);
+  return result;
+}
+
+}  // namespace espalier

@@ -1,0 +1,96 @@
+#include "model/token_dropping.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace espalier {
+namespace {
+
+/// How many of a sequence's tokens, as many as `length` when it came in, go on.
+int32_t tokensToKeep(double keepRate, int32_t length) {
+  return std::max(1, static_cast<int32_t>(std::ceil(keepRate * length)));
+}
+
+/// The rows of the first and of the most important others among `count` tokens from `first` on, ascending.
+void keepBest(const std::vector<float>& scores, int32_t first, int32_t count, int32_t kept,
+              std::vector<int32_t>& rows) {
+  std::vector<int32_t> order(static_cast<size_t>(count));
+  std::iota(order.begin(), order.end(), first);
+  kept = std::min(kept, count);
+  std::stable_sort(order.begin() + 1, order.end(), [&](int32_t a, int32_t b) {
+    return scores[static_cast<size_t>(a)] > scores[static_cast<size_t>(b)];
+  });
+  std::sort(order.begin(), order.begin() + kept);
+  rows.insert(rows.end(), order.begin(), order.begin() + kept);
+}
+
+/// On the host: a baseline to compare thresholds with, not a way to be fast.
+KeptTokens keepShare(Backend& backend, double keepRate, const TokenRows& before, const Matrix& columnSums) {
+  const size_t sequences = static_cast<size_t>(before.sequences);
+  const std::vector<int32_t> offsets = backend.readIndices(before.offsets, before.sequences + 1);
+  const std::vector<int32_t> lengths = backend.readIndices(before.lengths, before.sequences);
+  std::vector<float> scores(static_cast<size_t>(before.tokens));
+  backend.read(columnSums, scores.data());
+  std::vector<int32_t> rows, newOffsets{0};
+  for (size_t s = 0; s < sequences; ++s) {
+    keepBest(scores, offsets[s], offsets[s + 1] - offsets[s], tokensToKeep(keepRate, lengths[s]), rows);
+    newOffsets.push_back(static_cast<int32_t>(rows.size()));
+  }
+  KeptTokens kept;
+  kept.remaining = before;
+  kept.remaining.tokens = newOffsets.back();
+  newOffsets.insert(newOffsets.end(), rows.begin(), rows.end());
+  kept.owner = backend.indices(newOffsets);
+  kept.remaining.offsets = static_cast<const int32_t*>(kept.owner->data());
+  kept.rows = kept.remaining.offsets + sequences + 1;
+  return kept;
+}
+
+}  // namespace
+
+KeptTokens dropTokens(Backend& backend, const TokenPruning& pruning, size_t layer, int32_t heads,
+                      const TokenRows& before, const Matrix& columnSums, int32_t* room) {
+  const double value = pruning.values[layer];
+  if (pruning.rule == TokenPruning::Rule::keepRate) return keepShare(backend, value, before, columnSums);
+  int32_t* const offsets = room;
+  int32_t* const rows = offsets + before.sequences + 1;
+  backend.selectTokens({columnSums, before.offsets, before.lengths, before.sequences, heads * value, rows, offsets});
+  KeptTokens kept{rows, before, nullptr};
+  kept.remaining.offsets = offsets;
+  // Products take their sizes from the host: the one thing that it has to wait for.
+  kept.remaining.tokens = backend.readIndices(offsets + before.sequences, 1).front();
+  return kept;
+}
+
+Matrix LastStates::restore(Backend& backend, Workspace& workspace, Matrix hidden) const {
+  for (auto layer = dropped_.rbegin(); layer != dropped_.rend(); ++layer) {
+    const Matrix all = workspace.matrix(layer->before.rows, layer->before.cols);
+    backend.fillZero(all);
+    backend.addScaled({layer->before, 1, all});
+    backend.scatterRows({hidden, layer->kept.rows, all});
+    hidden = all;
+  }
+  return hidden;
+}
+
+Matrix LastStates::restoreBackward(Backend& backend, Workspace& workspace, Matrix gradient) {
+  for (Dropped& layer : dropped_) {
+    const Matrix survivors = workspace.matrix(layer.kept.remaining.tokens, gradient.cols);
+    const Matrix none = workspace.matrix(survivors.rows, survivors.cols);
+    backend.gatherRows({gradient, layer.kept.rows, survivors});
+    backend.fillZero(none);
+    backend.scatterRows({none, layer.kept.rows, gradient});
+    layer.gradient = gradient;
+    gradient = survivors;
+  }
+  return gradient;
+}
+
+void LastStates::addDropped(Backend& backend, size_t layer, const Matrix& gradient) const {
+  for (const Dropped& dropped : dropped_) {
+    if (dropped.layer == layer && dropped.gradient) backend.addScaled({dropped.gradient, 1, gradient});
+  }
+}
+
+}  // namespace espalier

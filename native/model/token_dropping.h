@@ -1,0 +1,51 @@
+#pragma once
+
+#include <memory>
+
+#include "model/batch.h"
+#include "model/workspace.h"
+
+namespace espalier {
+
+/// The tokens that a layer lets go on.
+struct KeptTokens {
+  const int32_t* rows = nullptr;  // of those that were there, ascending, in device memory; null: all of them
+  TokenRows remaining;
+  std::shared_ptr<Buffer> owner;  // of the memory, where that is not the workspace's
+};
+
+/// Indices that dropTokens() leaves behind.
+inline int64_t roomForKept(const TokenRows& before) { return before.sequences + 1 + before.tokens; }
+
+/// columnSums: what attention() of a layer of so many heads found of the tokens that `before` holds, [tokens, 1].
+/// room: for roomForKept() indices; they live as long as the result.
+KeptTokens dropTokens(Backend& backend, const TokenPruning& pruning, size_t layer, int32_t heads,
+                      const TokenRows& before, const Matrix& columnSums, int32_t* room);
+
+/// The last states of dropped tokens: a head that looks at every token wants them back.
+class LastStates {
+ public:
+  /// before: the input of a layer, kept until restore().
+  void passed(size_t layer, const Matrix& before, const KeptTokens& kept) {
+    if (kept.rows != nullptr) dropped_.push_back({layer, before, kept, {}});
+  }
+
+  /// From the last layer's output to one state a token.
+  Matrix restore(Backend& backend, Workspace& workspace, Matrix hidden) const;
+
+  /// From the gradient of what restore() returned, which is overwritten, to that of the last layer's output.
+  Matrix restoreBackward(Backend& backend, Workspace& workspace, Matrix gradient);
+  /// Adds what restored states of tokens that the layer dropped received to the gradient of its input.
+  void addDropped(Backend& backend, size_t layer, const Matrix& gradient) const;
+
+ private:
+  struct Dropped {
+    size_t layer;
+    Matrix before;
+    KeptTokens kept;
+    Matrix gradient;  // of `before`, 0 for the tokens that went on
+  };
+  std::vector<Dropped> dropped_;
+};
+
+}  // namespace espalier

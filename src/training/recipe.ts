@@ -1,0 +1,34 @@
+/** How a stage of training goes about it. */
+export interface Recipe {
+  /** Passes over the data. */
+  epochs: number;
+  /** Sequences of one step. */
+  batch: number;
+  /** The highest; it rises over the warm-up and falls to 0, both linearly. */
+  learningRate: number;
+  /** Part of the steps that the learning rate rises over. */
+  warmup: number;
+  /** Of matrices and embedding tables. */
+  weightDecay: number;
+  /** Longer gradients are shortened to it. */
+  maxGradientNorm: number;
+  /** Rate, after the embeddings, each projection and the pooler. */
+  dropout: number;
+}
+
+/** What fine-tuning BERT-family encoders usually takes (Devlin et al. 2019, appendix A.3). */
+export const defaultRecipe: Recipe = {
+  epochs: 3,
+  batch: 32,
+  learningRate: 2e-5,
+  warmup: 0.1,
+  weightDecay: 0.01,
+  maxGradientNorm: 1,
+  dropout: 0.1,
+};
+
+/** What the learning rate is multiplied with at a step, counted from 0. */
+export function linearSchedule(step: number, steps: number, warmup: number): number {
+  const rising = Math.floor(warmup * steps);
+  return step < rising ? (step + 1) / (rising + 1) : (steps - step) / (steps - rising);
+}
