@@ -35,6 +35,26 @@ export interface ModelSpec {
   positionPadding: number;
   /** Logits of a row; 2 for a span head. */
   labels: number;
+  tokenPruning?: TokenPruning | undefined;
+}
+
+/**
+ * Which tokens a layer lets go on once they have been attended to (Kim et al. 2021). Layers after the attention of
+ * which nothing is dropped: a sequence head's last, and those without heads.
+ */
+export interface TokenPruning {
+  /**
+   * `threshold`: tokens go on whose importance is at least the layer's value; `keepRate`: the layer's value is the part
+   * of the sequence's tokens, as it came in, that go on, the most important ones (rounded up).
+   */
+  rule: 'threshold' | 'keepRate';
+  /** One a layer. */
+  values: number[];
+  /**
+   * What importance is a mean over, where that is not the sequence's own length: parity with thresholds learnt on
+   * padded batches.
+   */
+  paddedLength?: number | undefined;
 }
 
 /** Units one layer has; a pruned layer has fewer, possibly none. */
