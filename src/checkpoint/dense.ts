@@ -4,13 +4,15 @@ import { byteLength, storedDTypes } from './dtypes.js';
 import { weightShapes } from './roles.js';
 
 /**
- * The checkpoint in the shapes that it had before it was pruned, zeros after the units that are left: what any reader of
- * the family loads, with the same logits. A head of zeros attends to values of zero, a neuron of zeros gives
- * activation(0) = 0, and the output projections do not read either.
+ * The checkpoint in the shapes that it had before it was pruned, zeros after the units that are left: what any reader
+ * of the family loads, with the same logits. A head of zeros attends to values of zero, a neuron of zeros gives
+ * activation(0) = 0, and the output projections do not read either. Other readers cannot drop tokens: where the
+ * checkpoint does, its dense copy does not, and its logits are those of all tokens going on.
  */
 export function denseCheckpoint(checkpoint: Checkpoint): Checkpoint {
   const { espalier: _, ...config } = checkpoint.config;
-  const spec = { ...checkpoint.spec, layers: checkpoint.spec.layers.map(() => ({ ...checkpoint.fullLayer })) };
+  const { tokenPruning: __, ...everyToken } = checkpoint.spec;
+  const spec = { ...everyToken, layers: everyToken.layers.map(() => ({ ...checkpoint.fullLayer })) };
   const weights = new Map<string, TensorData>();
   for (const [role, shape] of weightShapes(spec)) {
     weights.set(role, zeroPadded(checkpoint.weights.get(role) as TensorData, shape));

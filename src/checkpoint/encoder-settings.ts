@@ -3,6 +3,7 @@ import type { LayerShape } from '../native/addon.js';
 import type { EncoderSpec } from './family.js';
 import { readLayerShapes } from './layer-shapes.js';
 import { checkSettings, invalidSetting, layerCount, refuseUnless, size, unsupportedSetting } from './settings.js';
+import { readTokenPruning } from './token-pruning.js';
 
 const activations = ['gelu', 'gelu_new', 'relu'] as const;
 
@@ -37,12 +38,15 @@ export function readCommonSettings(
   if (hiddenSize % full.heads !== 0) {
     throw invalidSetting(names.heads, `does not divide ${names.hiddenSize} ${hiddenSize}`);
   }
+  const layers = readLayerShapes(config, read(names.layers, layerCount), full);
+  const tokenPruning = readTokenPruning(config, layers.length);
   return {
     hiddenSize,
     headSize: hiddenSize / full.heads,
     vocabularySize: read('vocab_size', size),
     maxPositions: read('max_position_embeddings', v.optional(size, 512)),
     activation: read(names.activation, v.optional(v.picklist(activations), 'gelu')),
-    layers: readLayerShapes(config, read(names.layers, layerCount), full),
+    layers,
+    ...(tokenPruning && { tokenPruning }),
   };
 }

@@ -10,6 +10,7 @@ import { writeDirectory } from './output-directory.js';
 import { autoMap, modelingFile } from './python-model.js';
 import { weightShapes } from './roles.js';
 import { writeSafetensors } from './safetensors-writer.js';
+import { tokenSettings } from './token-pruning.js';
 
 export interface WriteOptions {
   /** Replace an existing checkpoint. */
@@ -31,10 +32,10 @@ const tokenizerFiles = [
 ];
 
 /**
- * Writes a model directory of the checkpoint's `spec` and `weights`; all other settings and the tokenizer come from where
- * it was read. A pruned one says its widths in config.json and brings the Python that transformers loads it with. The
- * directory appears whole or not at all. Throws ERR_OUTPUT, ERR_CANCELLED, ERR_NON_FINITE for weights that their dtype
- * cannot hold, and ERR_INVALID_ARGUMENT where weights and spec disagree.
+ * Writes a model directory of the checkpoint's `spec` and `weights`; all other settings and the tokenizer come from
+ * where it was read. A pruned one says its widths and how it drops tokens in config.json, and brings the Python that
+ * transformers loads it with. The directory appears whole or not at all. Throws ERR_OUTPUT, ERR_CANCELLED,
+ * ERR_NON_FINITE for weights that their dtype cannot hold, and ERR_INVALID_ARGUMENT where weights and spec disagree.
  */
 export async function writeCheckpoint(
   checkpoint: Checkpoint,
@@ -60,7 +61,7 @@ export async function writeCheckpoint(
   });
 }
 
-/** The original settings with the weights' dtype, which transformers calls by either name, and the layers' widths. */
+/** The original settings with the weights' dtype, which transformers calls by either name, and what was pruned. */
 function updatedConfig(checkpoint: Checkpoint): Record<string, unknown> {
   const { spec, fullLayer, weights } = checkpoint;
   // Code that the original came with is not copied.
@@ -69,11 +70,15 @@ function updatedConfig(checkpoint: Checkpoint): Record<string, unknown> {
   const named = ['dtype', 'torch_dtype'].filter((name) => config[name] !== undefined);
   const settings = { ...config, ...Object.fromEntries(named.map((name) => [name, dtype])) };
   const whole = spec.layers.every(({ heads, neurons }) => heads === fullLayer.heads && neurons === fullLayer.neurons);
-  if (whole && config.espalier === undefined) return settings;
+  if (whole && !spec.tokenPruning && config.espalier === undefined) return settings;
   return {
     ...settings,
     auto_map: autoMap(checkpoint),
-    espalier: { ...(config.espalier as object | undefined), ...layerSettings(spec.layers) },
+    espalier: {
+      ...(config.espalier as object | undefined),
+      ...layerSettings(spec.layers),
+      ...tokenSettings(spec.tokenPruning),
+    },
   };
 }
 

@@ -28,6 +28,10 @@ export function addExport(program: Command, signal: AbortSignal): void {
     .option('--force', 'replace an existing file or checkpoint')
     .addHelpText(
       'after',
+      '\nTokens that the checkpoint drops are masked in ONNX, which is no faster for it; a dense copy keeps them all.',
+    )
+    .addHelpText(
+      'after',
       helpExamples('export pruned --onnx pruned.onnx', 'export pruned --dense pruned-dense --dtype f32 --json'),
     );
   addOutputOptions(command).action(async (directory: string, flags: ExportFlags) => {
@@ -42,6 +46,7 @@ export function addExport(program: Command, signal: AbortSignal): void {
     const written: { onnx?: Exported; dense?: Exported } = {};
     if (onnx !== undefined) written.onnx = await exportOnnx(model, onnx, options);
     if (dense !== undefined) written.dense = await exportDense(model, dense, options);
+    for (const warning of written.dense?.warnings ?? []) process.stderr.write(`espalier: warning: ${warning}\n`);
     printResult(flags, { command: 'export', checkpoint: directory, ...written }, () => describe(written));
   });
 }

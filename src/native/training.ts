@@ -57,7 +57,7 @@ export class Training {
       soft: soft ?? null,
       dropout,
       seed,
-      teacher: teacher && teacher.native,
+      teacher: teacher?.native ?? null,
       distillation: distillation ? (weights as DistillationWeights) : null,
     };
     return callCancellable(signal, (cancel) => this.native.accumulate(batch, labels, loss, options, cancel));

@@ -1,16 +1,18 @@
-import type { ModelSpec, TensorData } from '../native/addon.js';
+import type { LayerShape, ModelSpec, TensorData } from '../native/addon.js';
+import { AliveTokens } from './alive-tokens.js';
 import { Graph } from './graph.js';
 
-/** Added to the attention scores of padding; what runtimes look for when they fuse attention. */
-const PADDING_SCORE = -10_000;
+/** Added to the attention scores of what is not attended to; what runtimes look for when they fuse attention. */
+const MASKED_SCORE = -10_000;
 
 /**
  * An ONNX model of an encoder with its head, for any batch size and length, in pieces that follow one another.
  * Inputs, int64 [batch, length], named and ordered as transformers' exporters do: `input_ids`, `attention_mask` and, where
  * the family tells apart types of tokens, `token_type_ids`. Outputs, float32: `logits` [batch, labels], or of a span head
- * `start_logits` and `end_logits` [batch, length].
+ * `start_logits` and `end_logits` [batch, length]. Token thresholds mask tokens, which saves no time.
  *
  * @param weights role -> tensor, each [outputs, inputs] as PyTorch stores it; layers may differ in width or be empty
+ * @throws ERR_UNSUPPORTED for token keep rates, and above the 2 GiB of the format
  */
 export function encoderOnnx(
   spec: ModelSpec,
@@ -19,10 +21,7 @@ export function encoderOnnx(
 ): Uint8Array[] {
   const builder = new EncoderGraph(spec, weights);
   let hidden = builder.embeddings();
-  for (const [index, { heads, neurons }] of spec.layers.entries()) {
-    hidden = builder.attention(`layers.${index}.attention`, heads, hidden);
-    hidden = builder.ffn(`layers.${index}.ffn`, neurons, hidden);
-  }
+  for (const layer of spec.layers.keys()) hidden = builder.layer(layer, hidden);
   if (spec.head === 'span') builder.spanHead(hidden);
   else builder.sequenceHead(hidden);
   return builder.graph.encode(producerVersion);
@@ -33,21 +32,25 @@ class EncoderGraph {
   readonly #spec: ModelSpec;
   readonly #weights: ReadonlyMap<string, TensorData>;
   readonly #ids = this.graph.input('input_ids', ['batch', 'length']);
-  readonly #padding: string;
+  readonly #tokens: AliveTokens | undefined;
+  /** Of the keys, [batch, 1, 1, length]. */
+  #maskScores: string;
 
   constructor(spec: ModelSpec, weights: ReadonlyMap<string, TensorData>) {
     this.#spec = spec;
     this.#weights = weights;
-    this.#padding = this.#paddingScores(this.graph.input('attention_mask', ['batch', 'length']));
+    const mask = this.graph.input('attention_mask', ['batch', 'length']);
+    this.#maskScores = this.#scoresOf(mask);
+    if (spec.tokenPruning) this.#tokens = new AliveTokens(this.graph, mask, spec.tokenPruning);
   }
 
-  /** [batch, length] of 0 and 1 -> [batch, 1, 1, length] of PADDING_SCORE and 0. */
-  #paddingScores(mask: string): string {
+  /** [batch, length] of 0 and 1 -> [batch, 1, 1, length] of MASKED_SCORE and 0. */
+  #scoresOf(mask: string): string {
     const { graph } = this;
     const rows = graph.node('Unsqueeze', [mask, graph.integers(1)]);
     const wide = graph.cast(graph.node('Unsqueeze', [rows, graph.integers(2)]), 'f32');
     const inverted = graph.node('Sub', [graph.float(1), wide]);
-    return graph.node('Mul', [inverted, graph.float(PADDING_SCORE)]);
+    return graph.node('Mul', [inverted, graph.float(MASKED_SCORE)]);
   }
 
   embeddings(): string {
@@ -82,8 +85,16 @@ class EncoderGraph {
     return graph.node('Gather', [rows, graph.node('Add', [counted, padding])]);
   }
 
-  attention(role: string, heads: number, hidden: string): string {
+  layer(layer: number, hidden: string): string {
+    const output = this.#ffn(layer, this.#attention(layer, hidden));
+    // A sequence head reads the first token alone, which is never dropped.
+    return this.#tokens && this.#spec.head === 'span' ? this.#tokens.restore(output, hidden) : output;
+  }
+
+  #attention(layer: number, hidden: string): string {
     const { graph } = this;
+    const role = `layers.${layer}.attention`;
+    const { heads } = this.#spec.layers[layer] as LayerShape;
     if (heads === 0) return this.#emptied(role, 'output', hidden);
     const { headSize } = this.#spec;
     const split = (projection: string, perm: number[]) => {
@@ -92,7 +103,8 @@ class EncoderGraph {
     };
     const products = graph.node('MatMul', [split('query', [0, 2, 1, 3]), split('key', [0, 2, 3, 1])]);
     const scores = graph.node('Div', [products, graph.float(Math.sqrt(headSize))]);
-    const probabilities = graph.node('Softmax', [graph.node('Add', [scores, this.#padding])], { axis: 3 });
+    const probabilities = graph.node('Softmax', [graph.node('Add', [scores, this.#maskScores])], { axis: 3 });
+    this.#dropTokens(layer, heads, probabilities);
     const context = graph.node('MatMul', [probabilities, split('value', [0, 2, 1, 3])]);
     const together = graph.node('Reshape', [
       graph.node('Transpose', [context], { perm: [0, 2, 1, 3] }),
@@ -102,7 +114,17 @@ class EncoderGraph {
     return this.#layerNorm(`${role}.norm`, sum);
   }
 
-  ffn(role: string, neurons: number, hidden: string): string {
+  /** Where a later layer, or a span head, could notice. */
+  #dropTokens(layer: number, heads: number, probabilities: string): void {
+    const { head, layers } = this.#spec;
+    if (!this.#tokens || (head === 'sequence' && layer === layers.length - 1)) return;
+    this.#tokens.drop(layer, heads, probabilities);
+    this.#maskScores = this.#scoresOf(this.#tokens.mask);
+  }
+
+  #ffn(layer: number, hidden: string): string {
+    const role = `layers.${layer}.ffn`;
+    const { neurons } = this.#spec.layers[layer] as LayerShape;
     if (neurons === 0) return this.#emptied(role, 'out', hidden);
     const activations = this.#activation(this.#linear(`${role}.in`, hidden));
     return this.#layerNorm(`${role}.norm`, this.graph.node('Add', [this.#linear(`${role}.out`, activations), hidden]));

@@ -4,7 +4,7 @@ import { PbfWriter } from 'pbf';
  * The messages of ONNX's protocol buffers that a model of ours is made of. Field numbers and enumerations are those of
  * https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
  */
-export const tensorTypes = { f32: 1, int64: 7, f16: 10, bf16: 16 } as const;
+export const tensorTypes = { f32: 1, int64: 7, bool: 9, f16: 10, bf16: 16 } as const;
 export type TensorType = keyof typeof tensorTypes;
 
 /** Integers, lists of them, and numbers that are floats even where they are whole. */

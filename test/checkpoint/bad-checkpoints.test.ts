@@ -4,6 +4,7 @@ import {
   existsSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   readlinkSync,
   rmSync,
   truncateSync,
@@ -28,6 +29,14 @@ const config = (what: string, settings: object, code: ErrorCode, message: string
   code,
   message,
 });
+
+const tokenPruning = (what: string, settings: object, message: string): BadCheckpoint =>
+  config(
+    what,
+    { espalier: { format: 1, heads_per_layer: [2, 2], neurons_per_layer: [12, 12], ...settings } },
+    'ERR_CHECKPOINT',
+    `config.json: espalier.${message}`,
+  );
 
 const bytes = (what: string, weights: () => Buffer, message: string, code: ErrorCode = 'ERR_CHECKPOINT') => ({
   what,
@@ -218,6 +227,34 @@ const bad: BadCheckpoint[] = [
     'ERR_CHECKPOINT',
     'layer.1.attention.self.query.weight',
   ),
+  tokenPruning(
+    'token thresholds beside keep rates',
+    { token_thresholds: [0, 0], token_keep_rates: [1, 1] },
+    'token_keep_rates: cannot stand beside token_thresholds',
+  ),
+  tokenPruning('too few token thresholds', { token_thresholds: [0] }, 'token_thresholds: has 1 entries for 2 layers'),
+  tokenPruning('too many keep rates', { token_keep_rates: [1, 1, 1] }, 'token_keep_rates: has 3 entries for 2 layers'),
+  tokenPruning('a negative token threshold', { token_thresholds: [0, -0.1] }, 'token_thresholds.1: '),
+  tokenPruning('a token threshold that is no number', { token_thresholds: ['0', 0] }, 'token_thresholds.0: '),
+  tokenPruning('token thresholds that are no list', { token_thresholds: 0.01 }, 'token_thresholds: '),
+  tokenPruning('a keep rate of 0', { token_keep_rates: [1, 0] }, 'token_keep_rates.1: '),
+  tokenPruning('a keep rate above 1', { token_keep_rates: [1.5, 1] }, 'token_keep_rates.0: '),
+  tokenPruning('a padded length of 0', { token_thresholds: [0, 0], token_padded_length: 0 }, 'token_padded_length: '),
+  tokenPruning(
+    'a padded length with a fraction',
+    { token_thresholds: [0, 0], token_padded_length: 12.5 },
+    'token_padded_length: ',
+  ),
+  {
+    what: 'an infinite token threshold',
+    make: (directory) => {
+      const espalier = { format: 1, heads_per_layer: [2, 2], neurons_per_layer: [12, 12], token_thresholds: [0, 0] };
+      const path = join(writeTiny(directory, { config: { espalier } }), 'config.json');
+      writeFileSync(path, readFileSync(path, 'utf8').replace('[0,0]', '[0,1e999]'));
+    },
+    code: 'ERR_CHECKPOINT',
+    message: 'espalier.token_thresholds.1: ',
+  },
   {
     what: 'no weights',
     make: (directory) => rmSync(join(writeTiny(directory), 'model.safetensors')),

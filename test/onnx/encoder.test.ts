@@ -16,6 +16,7 @@ import {
 } from '../model/support/golden.js';
 import { randomNumbers } from '../prune/random.js';
 import { sentimentMini } from '../support/paths.js';
+import { droppingLogits } from './support/dropping-encoder.js';
 import { OnnxSession } from './support/onnxruntime.js';
 
 /** Of the largest logit; half-precision weights are compared with the full-precision ones. */
@@ -116,6 +117,55 @@ for (const family of Object.keys(families)) {
     }
   }
 }
+
+/** Around the mean importance of 30 tokens, which is 1 / 30 in every layer, however many are left. */
+const thresholds = [0.03, 0.04, 0.05];
+
+for (const family of Object.keys(families)) {
+  for (const head of ['sequence', 'span'] as const) {
+    for (const [name, layers] of Object.entries(widths)) {
+      t.test(`${family} with a ${head} head, ${name}: masking tokens gives what dropping them gives`, async (t) => {
+        const spec: ModelSpec = { ...tinySpec(family, head, layers), activation: 'relu' };
+        const weights = randomWeights(spec);
+        const batch = randomBatch(spec, [9, 1, 30, 2]);
+        const padding = Math.max(spec.positionPadding, 0);
+        const everyToken = await openOnnx(spec, weights);
+        const unpruned = await everyToken.logits(batch, { padding });
+        await everyToken.release();
+        for (const paddedLength of [undefined, 40]) {
+          const values = thresholds.slice(0, layers.length);
+          const dropping: ModelSpec = { ...spec, tokenPruning: { rule: 'threshold', values, paddedLength } };
+          const expected = droppingLogits(dropping, weights, batch);
+          using model = await Model.create(Engine.open(), dropping, weights, 'inference');
+          t.ok(relativeError(await model.forward(batch), expected) < tolerances.f32, 'the engine');
+          const onnx = await openOnnx(dropping, weights);
+          t.ok(relativeError(await onnx.logits(batch, { padding }), expected) < tolerances.f32);
+          t.ok(
+            relativeError(await onnx.logits(batch, { padding, extra: 20 }), expected) < tolerances.f32,
+            'more padding',
+          );
+          const withHeads = layers.some(({ heads }) => heads > 0);
+          t.equal(
+            relativeError(unpruned, expected) > 10 * agreement,
+            withHeads,
+            'some are dropped where there are heads',
+          );
+          await onnx.release();
+        }
+      });
+    }
+  }
+}
+
+t.test('token keep rates are refused', async (t) => {
+  const spec = tinySpec('bert', 'sequence', [full, full]);
+  const dropping: ModelSpec = { ...spec, tokenPruning: { rule: 'keepRate', values: [0.9, 0.5] } };
+  t.throws(() => encoderOnnx(dropping, randomWeights(spec), '1.2.3'), {
+    name: 'EspalierError',
+    code: 'ERR_UNSUPPORTED',
+    message: /keep rates cannot be exported to ONNX/,
+  });
+});
 
 t.test("inputs and outputs are those of transformers' exporters", async (t) => {
   const names = async (family: string, head: keyof typeof heads) => {
