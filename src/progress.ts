@@ -5,4 +5,6 @@ export interface ProgressEvent {
   stage: string;
   done: number;
   total: number;
+  /** How it goes, for people. */
+  note?: string | undefined;
 }

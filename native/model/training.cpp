@@ -51,7 +51,7 @@ PassResult Training::accumulate(const PackedBatch& batch, const Labels& labels, 
   checkBatch(batch, spec());
   checkLabels(labels, batch, spec());
   require(!labels.given(), "training needs labels");
-  checkPassOptions(options, spec());
+  checkPassOptions(options, *model_);
   PassResult result;
   const size_t layers = spec().layers.size();
   result.tokens.resize(layers);

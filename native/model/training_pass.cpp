@@ -50,7 +50,8 @@ std::vector<int32_t> ownOffsets(const PackedBatch& batch, const MicroBatch& part
 
 }  // namespace
 
-void checkPassOptions(const PassOptions& options, const ModelSpec& spec) {
+void checkPassOptions(const PassOptions& options, const Model& model) {
+  const ModelSpec& spec = model.spec();
   require(options.pruning == nullptr || options.soft == nullptr, "tokens are either dropped or masked");
   require(options.dropout >= 0 && options.dropout < 1, "a dropout rate must be at least 0 and below 1");
   if (options.pruning != nullptr) checkTokenPruning(*options.pruning, spec.layers.size());
@@ -65,6 +66,7 @@ void checkPassOptions(const PassOptions& options, const ModelSpec& spec) {
   require(teacher.layers.size() == spec.layers.size() && teacher.head == spec.head && teacher.labels == spec.labels &&
               teacher.hiddenSize == spec.hiddenSize,
           "a teacher must have as many layers, logits and dimensions as what it teaches");
+  require(&distillation.teacher->backend() == &model.backend(), "a teacher must share the engine of what it teaches");
   require(distillation.temperature > 0, "a temperature must be positive");
 }
 

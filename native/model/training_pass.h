@@ -9,7 +9,7 @@
 namespace espalier {
 
 /// Throws invalidArgument where options of a pass contradict each other or the model.
-void checkPassOptions(const PassOptions& options, const ModelSpec& spec);
+void checkPassOptions(const PassOptions& options, const Model& model);
 
 /// One micro-batch on its way through a model and back.
 class TrainingPass {

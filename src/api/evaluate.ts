@@ -2,12 +2,14 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { checkOutputFile, writeOutputFile } from '../checkpoint/output-file.js';
 import { type Example, type Label, labelsOf, type ReadOptions, readExamples } from '../data/examples.js';
 import type { DataFormat } from '../data/rows.js';
+import type { TokenPruning } from '../native/addon.js';
 import { throwIfAborted } from '../native/cancel.js';
 import { longestInput } from '../native/longest-input.js';
 import type { Model } from '../native/model.js';
 import type { OnProgress } from '../progress.js';
 import { type Columns, type Prediction, resolveTask, type Task } from '../tasks/task.js';
 import { TaskBatch } from '../tasks/task-batch.js';
+import { type TokenCounts, type TokenSavings, tokenCounts, tokenSavings } from '../tokens/token-counts.js';
 import type { LoadedModel } from './model.js';
 
 export interface WorkOptions {
@@ -53,6 +55,8 @@ export interface Evaluation {
   /** Time of the forward passes. */
   seconds: number;
   tokensPerSecond: number;
+  /** Where the model drops tokens. */
+  dropping?: TokenSavings;
 }
 
 /**
@@ -111,18 +115,28 @@ export class EvaluationBatches {
     return new EvaluationBatches(task, labels, batches);
   }
 
+  /** `pruning`: in place of what the model's spec says of tokens. */
   async evaluate(
     model: Model,
     stage: string,
-    { signal, onProgress }: WorkOptions,
+    { signal, onProgress, pruning = model.spec.tokenPruning }: WorkOptions & { pruning?: TokenPruning | undefined },
   ): Promise<{ evaluation: Evaluation; predictions: Prediction[] }> {
+    const { spec } = model;
     const examples = this.labels.length;
     const predictions: Prediction[] = [];
+    const counts: TokenCounts[] = [];
     let tokens = 0;
     let milliseconds = 0;
     for (const batch of this.batches) {
       const start = performance.now();
-      const logits = await model.forward(batch.packed, { signal });
+      let logits: Float32Array;
+      if (pruning) {
+        const traced = await model.traceTokens(batch.packed, { pruning, signal });
+        counts.push(...tokenCounts(traced, batch.packed, spec.layers.length));
+        logits = traced.logits;
+      } else {
+        logits = await model.forward(batch.packed, { signal });
+      }
       milliseconds += performance.now() - start;
       tokens += batch.packed.ids.length;
       for (const prediction of batch.predictions(logits)) predictions.push(prediction);
@@ -136,6 +150,7 @@ export class EvaluationBatches {
       tokens,
       seconds,
       tokensPerSecond: tokens / seconds,
+      ...(pruning && { dropping: tokenSavings(spec, counts) }),
     };
     return { evaluation, predictions };
   }

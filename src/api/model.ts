@@ -6,6 +6,8 @@ import { Model } from '../native/model.js';
 import { loadTokenizer, type Tokenizer } from '../tokenizer/tokenizer.js';
 
 export interface LoadOptions extends EngineOptions {
+  /** A model whose device this one is to share, whatever the options say: a teacher and its student do. */
+  beside?: LoadedModel | undefined;
   /** Aborting rejects with ERR_CANCELLED. */
   signal?: AbortSignal | undefined;
 }
@@ -53,8 +55,8 @@ export class LoadedModel {
  */
 export async function loadModel(directory: string, options: LoadOptions = {}): Promise<LoadedModel> {
   const start = performance.now();
-  const { signal, ...engineOptions } = options;
-  const engine = Engine.open(engineOptions);
+  const { signal, beside, ...engineOptions } = options;
+  const engine = beside?.native.engine ?? Engine.open(engineOptions);
   // The engine has its own copy of the weights: the stored ones go when this function ends.
   const { weights, ...checkpoint } = await readCheckpoint(directory, signal && { signal });
   const tokenizer = await loadTokenizer(directory);

@@ -4,9 +4,8 @@ import { type LatencyProfile, readProfile } from '../latency/latency-profile.js'
 import { piecewiseLinearCurve } from '../latency/piecewise-linear.js';
 import type { DType } from '../native/addon.js';
 import { EspalierError } from '../native/errors.js';
-import { Model } from '../native/model.js';
 import type { OnProgress } from '../progress.js';
-import type { Preset, PruneOutcome, PruneTo, Samples } from '../prune/preset.js';
+import type { Preset, PruneTo, Samples } from '../prune/preset.js';
 import { studyModel } from '../prune/prune.js';
 import { parameterCount } from '../report/model-report.js';
 import type { Constraint, Metrics, PruneReport } from '../report/prune-report.js';
@@ -22,10 +21,9 @@ import {
   type WorkOptions,
 } from './evaluate.js';
 import { measureLatency } from './measure-latency.js';
-import { LoadedModel } from './model.js';
+import type { LoadedModel } from './model.js';
+import { asStored, ModelResult } from './model-result.js';
 import { profile } from './profile.js';
-import { PruneResult } from './prune-result.js';
-import { storedWeights } from './stored-weights.js';
 
 export const constraints = ['macs', 'latency'] as const satisfies Constraint[];
 /** Of a profile that is measured for one run. */
@@ -55,6 +53,9 @@ export interface StudyOptions extends DataOptions, WorkOptions {
   /** Measure the latency of both models in turns, for 256 of the texts. */
   latency?: boolean | undefined;
 }
+
+/** A pruned model; pruning.json keeps the report. */
+export type PruneResult = ModelResult<PruneReport>;
 
 /** A model with what a preset measured of it, ready to be pruned to any number of budgets. */
 export class PruneStudy {
@@ -115,7 +116,7 @@ export class PruneStudy {
         },
       }),
     });
-    const smaller = await smallerModel(model, outcome, this.task, options.dtype ?? model.checkpoint.dtype);
+    const smaller = await asStored(model, outcome.model, this.task, options);
     const pruned = (await batches?.evaluate(smaller.native, 'evaluate pruned', work))?.evaluation;
     const measured = options.latency ? await measureLatency(smaller, model, this.train, options) : undefined;
     const { spec, bytes } = smaller.checkpoint;
@@ -149,7 +150,7 @@ export class PruneStudy {
         total: this.seconds + (performance.now() - start) / 1000,
       },
     };
-    return new PruneResult(smaller, report);
+    return new ModelResult(smaller, report, 'pruning.json');
   }
 }
 
@@ -211,27 +212,4 @@ async function samplesFor(
   return preset === 'kwon'
     ? drawCalibration(train, task, model.tokenizer, draw)
     : { batch: await drawUnlabelled(train, task, model.tokenizer, draw) };
-}
-
-/** The outcome, loaded again from the weights as they will be stored. */
-async function smallerModel(
-  model: LoadedModel,
-  { model: student }: PruneOutcome,
-  task: Task,
-  dtype: DType,
-): Promise<LoadedModel> {
-  using tuned = student;
-  const { spec } = tuned;
-  const weights = await storedWeights(tuned, dtype);
-  const native = await Model.create(model.native.engine, spec, weights, 'inference');
-  const { config } = model.checkpoint;
-  const checkpoint = {
-    ...model.checkpoint,
-    // So that the smaller checkpoint needs no --task.
-    config: { ...config, espalier: { ...(config.espalier as object | undefined), task: task.name } },
-    spec,
-    dtype,
-    bytes: [...weights.values()].reduce((sum, { data }) => sum + data.byteLength, 0),
-  };
-  return new LoadedModel(checkpoint, model.tokenizer, native, 0);
 }

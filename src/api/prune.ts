@@ -1,7 +1,6 @@
 import { checkKeep } from '../prune/prune.js';
 import type { LoadedModel } from './model.js';
-import type { PruneResult } from './prune-result.js';
-import { PruneStudy, type StudyOptions } from './prune-study.js';
+import { type PruneResult, PruneStudy, type StudyOptions } from './prune-study.js';
 
 export interface PruneOptions extends StudyOptions {
   /** The part of the layers' multiply-accumulates, or of the whole latency, to keep, above 0 and at most 1. */

@@ -12,7 +12,7 @@ import {
   integerOption,
 } from './options.js';
 import { helpExamples, printResult } from './output.js';
-import { metricRows, table } from './table.js';
+import { droppingRows, metricRows, table } from './table.js';
 import { showProgress } from './terminal.js';
 
 interface EvaluateFlags extends DataFlags, DeviceFlags {
@@ -61,6 +61,7 @@ export function addEvaluate(program: Command, signal: AbortSignal): void {
           ...metricRows(result.metrics),
           ['examples', grouped(result.examples)],
           ['tokens/s', grouped(result.tokensPerSecond)],
+          ...(result.dropping ? droppingRows(result.dropping) : []),
         ]),
       );
     },

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { readCheckpoint } from '../checkpoint/checkpoint.js';
+import type { TokenPruning } from '../native/addon.js';
 import { grouped, megabytes } from '../report/figures.js';
 import { type ModelReport, modelReport } from '../report/model-report.js';
 import { addOutputOptions, integerOption, type OutputFlags } from './options.js';
@@ -23,8 +24,10 @@ export function addInspect(program: Command, signal: AbortSignal): void {
   });
 }
 
+const ruleNames: Record<TokenPruning['rule'], string> = { threshold: 'token threshold', keepRate: 'token keep rate' };
+
 function describe(report: ModelReport): string {
-  const { layers, macs } = report;
+  const { layers, macs, tokenPruning } = report;
   return [
     fields([
       ['architecture', `${report.architecture}, ${report.problem}`],
@@ -36,8 +39,13 @@ function describe(report: ModelReport): string {
     ]),
     '',
     table([
-      ['layer', 'heads', 'neurons'],
-      ...layers.map(({ heads, neurons }, layer) => [String(layer), String(heads), grouped(neurons)]),
+      ['layer', 'heads', 'neurons', ...(tokenPruning ? [ruleNames[tokenPruning.rule]] : [])],
+      ...layers.map(({ heads, neurons }, layer) => [
+        String(layer),
+        String(heads),
+        grouped(neurons),
+        ...(tokenPruning ? [(tokenPruning.values[layer] ?? 0).toPrecision(3)] : []),
+      ]),
     ]),
   ].join('\n');
 }

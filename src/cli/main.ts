@@ -11,6 +11,8 @@ import { addPredict } from './predict.js';
 import { addProfile } from './profile.js';
 import { addPrune } from './prune.js';
 import { addSweep } from './sweep.js';
+import { addTokens } from './tokens.js';
+import { addTrain } from './train.js';
 
 const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -33,6 +35,8 @@ const program = new Command('espalier')
   .configureOutput({ outputError: () => {} });
 addPrune(program, stop.signal);
 addSweep(program, stop.signal);
+addTokens(program, stop.signal);
+addTrain(program, stop.signal);
 addEvaluate(program, stop.signal);
 addPredict(program, stop.signal);
 addInspect(program, stop.signal);

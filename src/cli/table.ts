@@ -1,4 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
+import { percent } from '../report/figures.js';
+import type { TokenSavings } from '../tokens/token-counts.js';
 
 /** Rows of a table, two spaces between columns: the first column left-aligned, the others right-aligned like numbers. */
 export const table = (rows: string[][]): string => align(rows, (cell, padding) => padding + cell);
@@ -21,3 +23,9 @@ function align(rows: string[][], place: (cell: string, padding: string) => strin
 /** One row a metric, as a fraction like the JSON's. */
 export const metricRows = (metrics: Record<string, number>): string[][] =>
   Object.entries(metrics).map(([name, value]) => [name, value.toFixed(4)]);
+
+/** What dropping tokens saves. */
+export const droppingRows = ({ macs, keptPerLayer }: TokenSavings): [string, string][] => [
+  ['MACs of all tokens', percent(macs)],
+  ['tokens kept per layer', keptPerLayer.map((kept) => percent(kept)).join('  ')],
+];

@@ -41,7 +41,8 @@ function progressLines(stream: ProgressStream): OnProgress {
   };
 }
 
-const counts = (event: ProgressEvent): string => `${event.done}/${event.total}`;
+const counts = ({ done, total, note }: ProgressEvent): string =>
+  `${done}/${total}${note === undefined ? '' : `, ${note}`}`;
 
 /** Seconds since the first event of the stage that is running. */
 class StageClock {

@@ -6,6 +6,7 @@ export type ErrorCode =
   | 'ERR_TOKENIZER'
   | 'ERR_DATA'
   | 'ERR_TASK'
+  | 'ERR_TARGET'
   | 'ERR_OUTPUT'
   | 'ERR_UNSUPPORTED'
   | 'ERR_OUT_OF_MEMORY'

@@ -1,6 +1,6 @@
 import type { CheckpointDescription } from '../checkpoint/checkpoint.js';
 import { weightShapes } from '../checkpoint/roles.js';
-import type { DType, LayerShape, ModelSpec } from '../native/addon.js';
+import type { DType, LayerShape, ModelSpec, TokenPruning } from '../native/addon.js';
 import { modelMacs } from '../prune/macs.js';
 
 /** What a checkpoint is; `espalier inspect --json` prints it. */
@@ -15,6 +15,8 @@ export interface ModelReport {
   vocabularySize: number;
   maxPositions: number;
   layers: LayerShape[];
+  /** Where the model drops tokens. */
+  tokenPruning?: TokenPruning;
   parameters: number;
   dtype: DType;
   /** Of the weight files. */
@@ -25,7 +27,7 @@ export interface ModelReport {
 
 export function modelReport(checkpoint: CheckpointDescription, length: number): ModelReport {
   const { directory, architecture, problem, labels, dtype, bytes, spec } = checkpoint;
-  const { hiddenSize, headSize, vocabularySize, maxPositions, layers } = spec;
+  const { hiddenSize, headSize, vocabularySize, maxPositions, layers, tokenPruning } = spec;
   return {
     command: 'inspect',
     checkpoint: directory,
@@ -37,6 +39,7 @@ export function modelReport(checkpoint: CheckpointDescription, length: number): 
     vocabularySize,
     maxPositions,
     layers,
+    ...(tokenPruning && { tokenPruning }),
     parameters: parameterCount(spec),
     dtype,
     bytes,

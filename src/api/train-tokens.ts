@@ -1,0 +1,56 @@
+import { EspalierError } from '../native/errors.js';
+import { fitToMacs } from '../tokens/fit-to-macs.js';
+import type { ThresholdSettings } from '../tokens/learned-thresholds.js';
+import { beginMethod, type Fit, type TrainingMethod } from '../tokens/methods.js';
+import { defaultRecipe, type Recipe } from '../training/recipe.js';
+import type { LoadedModel } from './model.js';
+import { type TrainingOptions, TrainingRun, type TrainResult } from './training-run.js';
+
+export interface TrainTokensOptions extends TrainingOptions {
+  /** `learned` by default; the others are what it is compared with. */
+  method?: TrainingMethod | undefined;
+  /**
+   * The part of the multiply-accumulates to keep, counted on training sequences. The thresholds that were learnt are all
+   * multiplied by what it takes; without it they stay as they are, and `lambda` decides. Other methods need it.
+   */
+  macs?: number | undefined;
+  thresholds?: Partial<ThresholdSettings> | undefined;
+  /** What differs from the usual while thresholds are learnt. */
+  soft?: Partial<Recipe> | undefined;
+  /** What differs from the usual while tokens are dropped. */
+  hard?: Partial<Recipe> | undefined;
+}
+
+const defaultThresholds: ThresholdSettings = { lambda: 0.1, temperature: 2e-3, highest: 0.01, learningRate: 5e-4 };
+
+/**
+ * Trains a model to do without most tokens (Kim et al. 2021): soft masks while a threshold a layer is learnt, then tokens
+ * are dropped by these while the weights adapt. The given model is not changed; the new one drops tokens wherever it runs.
+ *
+ * @throws EspalierError ERR_OPTION, ERR_TARGET where `macs` cannot be reached, and as train()
+ */
+export async function trainTokens(model: LoadedModel, options: TrainTokensOptions): Promise<TrainResult> {
+  const { method = 'learned', macs, thresholds, soft, hard, ...others } = options;
+  if (method !== 'learned' && macs === undefined) {
+    throw new EspalierError(
+      'ERR_OPTION',
+      `the method ${method} needs to know how much work to leave (give --macs too)`,
+    );
+  }
+  const run = await TrainingRun.prepare(model, others);
+  const settings = {
+    ...defaultThresholds,
+    ...thresholds,
+    seed: options.seed ?? 0,
+    soft: { ...defaultRecipe, ...soft },
+    hard: { ...defaultRecipe, ...hard },
+  };
+  const fit: Fit = async (training, { at, hardest }) => {
+    if (macs === undefined) return at(1);
+    using snapshot = await training.snapshot();
+    return await fitToMacs(snapshot, run.sample, at, hardest, { macs, signal: options.signal });
+  };
+  const { layers } = model.native.spec;
+  const dropping = await beginMethod(method, settings, layers.length, run.training, fit);
+  return run.run('tokens train', dropping.stages, { method, macs, ...settings }, dropping);
+}

@@ -1,0 +1,274 @@
+import type { Example } from '../data/examples.js';
+import { sampleIndices } from '../data/sample.js';
+import type { DistillationWeights, DType, PackedBatch, TokenPruning } from '../native/addon.js';
+import type { Model } from '../native/model.js';
+import type { Training } from '../native/training.js';
+import { compact } from '../prune/compact.js';
+import { fullMask } from '../prune/units.js';
+import type { EpochReport, TrainReport } from '../report/train-report.js';
+import { LabelledSequences } from '../tasks/calibration.js';
+import { resolveTask, type Task } from '../tasks/task.js';
+import { newHead } from '../training/new-head.js';
+import { type Progress, SavedTraining } from '../training/saved-training.js';
+import { type Position, runStages, type Stage } from '../training/stages.js';
+import type { TrainingStep } from '../training/steps.js';
+import { version } from '../version.js';
+import {
+  type DataOptions,
+  type Evaluation,
+  EvaluationBatches,
+  examplesFrom,
+  lengthLimit,
+  type WorkOptions,
+} from './evaluate.js';
+import type { LoadedModel } from './model.js';
+import { asStored, ModelResult } from './model-result.js';
+
+/** What every training takes. */
+export interface TrainingOptions extends DataOptions, WorkOptions {
+  /** Labelled file or examples to learn from. */
+  train: string | readonly Example[];
+  /** Labelled file or examples to evaluate on, before and after every pass over the data. */
+  eval?: string | readonly Example[] | undefined;
+  /** Of the order of the data, of the dropout and of a new head; 0 by default. */
+  seed?: number | undefined;
+  /** Begin with a head that has learnt nothing. */
+  newHead?: boolean | undefined;
+  /** A model of the same engine, of as many layers and the same hidden size, to learn from beside the labels. */
+  teacher?: LoadedModel | undefined;
+  /** How much is learnt from where; by default labels and logits count the same, at temperature 2. */
+  distillation?: Partial<DistillationWeights> | undefined;
+  /** A directory to keep the state of the training in: one that was stopped or killed goes on from there. */
+  resume?: string | undefined;
+  /** Of the weights; by default the source's. */
+  dtype?: DType | undefined;
+}
+
+/** A model that was trained; training.json keeps the report. */
+export type TrainResult = ModelResult<TrainReport>;
+
+/** What drops tokens while a model is trained. */
+export interface Dropping {
+  pruning: TokenPruning;
+  /** What it takes to go on later. */
+  state: unknown;
+  method: string;
+  /** Of the last step, where there is something to say. */
+  warning?: string | undefined;
+}
+
+const defaultDistillation: DistillationWeights = { labels: 1, logits: 1, temperature: 2, hidden: 0 };
+const secondsBetweenSaves = 300;
+/** Sequences that say how much work is left where there is no evaluation data. */
+const sampledSequences = 512;
+
+/** Of an epoch that is not over. */
+interface Sums {
+  loss: number;
+  sequences: number;
+  tokens: number;
+  seconds: number;
+}
+
+const noSums = (): Sums => ({ loss: 0, sequences: 0, tokens: 0, seconds: 0 });
+
+/** What is kept of a training beside its weights. */
+interface Notes {
+  position: Position;
+  sums: Sums;
+  epochs: EpochReport[];
+  dropping: unknown;
+}
+
+/** A training from its data to its report, whatever its stages are. */
+export class TrainingRun {
+  readonly #warnings: string[] = [];
+  #evaluating = 0;
+
+  private constructor(
+    private readonly model: LoadedModel,
+    readonly options: TrainingOptions,
+    private readonly task: Task,
+    private readonly data: LabelledSequences,
+    private readonly batches: EvaluationBatches | undefined,
+    readonly training: Training,
+    private readonly start: number,
+  ) {}
+
+  /** @throws EspalierError ERR_TASK, ERR_DATA, ERR_UNSUPPORTED, ERR_OUT_OF_MEMORY, ERR_CANCELLED */
+  static async prepare(model: LoadedModel, options: TrainingOptions): Promise<TrainingRun> {
+    const start = performance.now();
+    const { seed = 0, signal } = options;
+    const task = resolveTask(model.checkpoint, options.task);
+    const examples = await examplesFrom(options.train, task, options);
+    const maxLength = lengthLimit(model, task, options.maxLength);
+    const data = await LabelledSequences.of(examples, task, model.tokenizer, { maxLength, signal });
+    const evaluated = options.eval === undefined ? undefined : await examplesFrom(options.eval, task, options);
+    const batches = evaluated && (await EvaluationBatches.pack(model, task, evaluated, options));
+    // A copy that shares its weights with the model, to which a new head does nothing.
+    using copy = await compact(model.native, fullMask(model.native.spec.layers), 'inference');
+    if (options.newHead) await copy.replace(newHead(copy.spec, seed));
+    return new TrainingRun(model, options, task, data, batches, await copy.startTraining(), start);
+  }
+
+  /** Some of the training sequences, for measuring how much work is left. */
+  get sample(): PackedBatch {
+    const count = Math.min(this.data.count, sampledSequences);
+    return this.data.take(sampleIndices(this.data.count, count, this.options.seed ?? 0)).batch;
+  }
+
+  /**
+   * @param settings what has to be the same for a training to be resumed, beside the options of every training
+   * @throws EspalierError ERR_OUTPUT, ERR_NON_FINITE, ERR_CANCELLED
+   */
+  async run(
+    command: TrainReport['command'],
+    stages: readonly Stage[],
+    settings: object,
+    dropping?: Dropping,
+  ): Promise<TrainResult> {
+    using training = this.training;
+    const { options, task, model } = this;
+    const { seed = 0, signal, teacher } = options;
+    const dense = this.batches && (await this.#evaluate(model.native, 'evaluate before', undefined));
+    const saved =
+      options.resume === undefined ? undefined : new SavedTraining<Notes>(options.resume, model.native.spec);
+    const own = { task: task.name, seed, sequences: this.data.count, newHead: options.newHead, ...settings };
+    const notes = (await saved?.resume(training, own)) ?? {
+      position: { stage: 0, step: 0 },
+      sums: noSums(),
+      epochs: [],
+      dropping: dropping?.state,
+    };
+    if (dropping) dropping.state = notes.dropping;
+    const trainingStart = performance.now();
+    let lastStep = trainingStart;
+    let lastSave = trainingStart;
+    const stepsBefore = (stage: number) =>
+      stages
+        .slice(0, stage)
+        .reduce((sum, { recipe }) => sum + recipe.epochs * Math.ceil(this.data.count / recipe.batch), 0);
+    await runStages(training, this.data, stages, {
+      loss: task.loss,
+      seed,
+      distillation: teacher && { teacher: teacher.native, ...defaultDistillation, ...options.distillation },
+      from: notes.position,
+      signal,
+      onStep: async (step, stage, position) => {
+        const now = performance.now();
+        addTo(notes.sums, step, (now - lastStep) / 1000);
+        if (dropping?.warning !== undefined) this.#warnings.push(dropping.warning);
+        this.#report(step, stage, notes.sums, dropping);
+        if (step.endsEpoch) {
+          notes.epochs.push(await this.#endOfEpoch(step, stage, notes.sums, dropping));
+          notes.sums = noSums();
+        }
+        notes.position = position;
+        if (saved && (step.endsEpoch || now - lastSave > 1000 * secondsBetweenSaves)) {
+          const progress: Progress<Notes> = {
+            settings: own,
+            steps: stepsBefore(position.stage) + position.step,
+            notes: { ...notes, dropping: dropping?.state },
+          };
+          await saved.save(training, progress);
+          lastSave = performance.now();
+        }
+        lastStep = performance.now();
+      },
+    });
+    const seconds = (performance.now() - trainingStart) / 1000;
+    return this.#result(command, stages, notes.epochs, dense, seconds, dropping);
+  }
+
+  #report(
+    { step, steps, epoch, tokens, result }: TrainingStep,
+    { name, recipe }: Stage,
+    { loss, sequences }: Sums,
+    dropping: Dropping | undefined,
+  ): void {
+    const total = steps / recipe.epochs;
+    const notes = [`loss ${(loss / sequences).toFixed(4)}`];
+    if (dropping) {
+      const kept = Array.from(result.tokens, (count) => Math.round((100 * count) / tokens));
+      notes.push(`tokens kept ${kept.join(' ')} %`);
+      if (dropping.pruning.rule === 'threshold') {
+        notes.push(`thresholds ${dropping.pruning.values.map((value) => value.toFixed(4)).join(' ')}`);
+      }
+    }
+    const stage = `${name} ${epoch + 1}/${recipe.epochs}`;
+    this.options.onProgress?.({ stage, done: step - epoch * total, total, note: notes.join(', ') });
+  }
+
+  async #endOfEpoch(
+    { epoch }: TrainingStep,
+    { name }: Stage,
+    { loss, sequences, tokens, seconds }: Sums,
+    dropping: Dropping | undefined,
+  ): Promise<EpochReport> {
+    const report: EpochReport = {
+      stage: name,
+      epoch: epoch + 1,
+      loss: loss / sequences,
+      tokensPerSecond: tokens / seconds,
+    };
+    if (dropping?.pruning.rule === 'threshold') report.thresholds = [...dropping.pruning.values];
+    if (!this.batches) return report;
+    using snapshot = await this.training.snapshot();
+    const evaluation = await this.#evaluate(snapshot, `evaluate ${name} ${epoch + 1}`, dropping?.pruning);
+    const { metrics, dropping: savings } = evaluation as Evaluation;
+    return { ...report, metrics, ...(savings && { dropping: savings }) };
+  }
+
+  async #evaluate(model: Model, stage: string, pruning: TokenPruning | undefined): Promise<Evaluation | undefined> {
+    const { signal, onProgress } = this.options;
+    const evaluated = (await this.batches?.evaluate(model, stage, { pruning, signal, onProgress }))?.evaluation;
+    this.#evaluating += evaluated?.seconds ?? 0;
+    return evaluated;
+  }
+
+  async #result(
+    command: TrainReport['command'],
+    stages: readonly Stage[],
+    epochs: EpochReport[],
+    dense: Evaluation | undefined,
+    seconds: number,
+    dropping: Dropping | undefined,
+  ): Promise<TrainResult> {
+    const { model, task, options } = this;
+    const snapshot = await this.training.snapshot();
+    const tokenPruning = dropping?.pruning ?? snapshot.spec.tokenPruning;
+    const trained = await asStored(model, snapshot, task, { dtype: options.dtype, tokenPruning });
+    const evaluated = await this.#evaluate(trained.native, 'evaluate after', undefined);
+    const report: TrainReport = {
+      command,
+      version,
+      task: task.name,
+      seed: options.seed ?? 0,
+      device: model.device,
+      threads: model.threads,
+      precision: model.precision,
+      ...(dropping && { method: dropping.method }),
+      recipes: Object.fromEntries(stages.map(({ name, recipe }) => [name, recipe])),
+      epochs,
+      ...(dense && evaluated && { dense: dense.metrics, trained: evaluated.metrics }),
+      ...(tokenPruning && { tokenPruning }),
+      ...(evaluated?.dropping && { dropping: evaluated.dropping }),
+      ...(this.#warnings.length > 0 && { warnings: this.#warnings }),
+      seconds: {
+        load: model.loadSeconds,
+        train: seconds,
+        evaluate: this.#evaluating,
+        write: 0,
+        total: model.loadSeconds + (performance.now() - this.start) / 1000,
+      },
+    };
+    return new ModelResult(trained, report, 'training.json');
+  }
+}
+
+function addTo(sums: Sums, { result, sequences, tokens }: TrainingStep, seconds: number): void {
+  sums.loss += result.losses.reduce((sum, loss) => sum + loss, 0);
+  sums.sequences += sequences;
+  sums.tokens += tokens;
+  sums.seconds += seconds;
+}

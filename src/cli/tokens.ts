@@ -1,0 +1,10 @@
+import type { Command } from 'commander';
+import { addTokensTrain } from './tokens-train.js';
+
+/** Commands about dropping tokens. */
+export function addTokens(program: Command, signal: AbortSignal): void {
+  const tokens = program
+    .command('tokens')
+    .description('make a checkpoint drop the tokens that matter least on their way');
+  addTokensTrain(tokens, signal);
+}

@@ -1,0 +1,56 @@
+import type { PackedBatch, TokenPruning } from '../native/addon.js';
+import { EspalierError } from '../native/errors.js';
+import type { Model } from '../native/model.js';
+import { tokenCounts, tokenSavings } from './token-counts.js';
+
+/** How near to the target is near enough, from below. */
+const tolerance = 0.003;
+const mostHalvings = 20;
+
+export interface FitOptions {
+  /** The part of the multiply-accumulates to keep at most. */
+  macs: number;
+  signal?: AbortSignal | undefined;
+}
+
+/** The part of the multiply-accumulates on some sequences that is left. */
+export async function macsLeft(
+  model: Model,
+  batch: PackedBatch,
+  pruning: TokenPruning,
+  signal?: AbortSignal,
+): Promise<number> {
+  const traced = await model.traceTokens(batch, { pruning, signal });
+  return tokenSavings(model.spec, tokenCounts(traced, batch, model.spec.layers.length)).macs;
+}
+
+/**
+ * The member of a family of ever harder prunings that keeps just so much of the work on some sequences.
+ *
+ * @param pruningAt the family: the larger the argument, from 0 to `hardest`, the fewer tokens go on
+ * @throws EspalierError ERR_TARGET where even the hardest keeps more, ERR_CANCELLED
+ */
+export async function fitToMacs(
+  model: Model,
+  batch: PackedBatch,
+  pruningAt: (hardness: number) => TokenPruning,
+  hardest: number,
+  { macs, signal }: FitOptions,
+): Promise<TokenPruning> {
+  const least = await macsLeft(model, batch, pruningAt(hardest), signal);
+  if (least > macs) {
+    throw new EspalierError(
+      'ERR_TARGET',
+      `at least ${least.toFixed(3)} of the multiply-accumulates are left, however many tokens are dropped (ask for more than ${macs})`,
+    );
+  }
+  let [tooSoft, hardEnough] = [0, hardest];
+  for (let halvings = 0; halvings < mostHalvings; halvings++) {
+    const middle = (tooSoft + hardEnough) / 2;
+    const left = await macsLeft(model, batch, pruningAt(middle), signal);
+    if (left > macs) tooSoft = middle;
+    else hardEnough = middle;
+    if (left <= macs && left > macs - tolerance) break;
+  }
+  return pruningAt(hardEnough);
+}
