@@ -15,11 +15,13 @@ import { speedup } from './speedup.js';
 import type { BenchContext, Row } from './support/benchmark.js';
 import { environment } from './support/environment.js';
 import { tokenizer } from './tokenizer.js';
+import { training } from './training.js';
 
 const benchmarks = [
   gemm,
   forward,
   maskGradients,
+  training,
   kwon,
   speedup,
   batch256,

@@ -1,5 +1,6 @@
 /** The public API of espalier; docs/guide.md shows it at work. */
 export { type BenchOptions, bench, type OtherRuntime } from './api/bench.js';
+export { type CalibrateTokensOptions, calibrateTokens } from './api/calibrate-tokens.js';
 export {
   type DataOptions,
   type EvaluateOptions,

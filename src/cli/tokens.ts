@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { addTokensCalibrate } from './tokens-calibrate.js';
 import { addTokensTrain } from './tokens-train.js';
 
 /** Commands about dropping tokens. */
@@ -6,5 +7,6 @@ export function addTokens(program: Command, signal: AbortSignal): void {
   const tokens = program
     .command('tokens')
     .description('make a checkpoint drop the tokens that matter least on their way');
+  addTokensCalibrate(tokens, signal);
   addTokensTrain(tokens, signal);
 }

@@ -113,10 +113,10 @@ export async function runTraining(
   await using result = await work(model, options);
   const report = await result.save(output, { force, signal });
   for (const warning of report.warnings ?? []) process.stderr.write(`espalier: warning: ${warning}\n`);
-  printResult(flags, report, () => summary(report));
+  printResult(flags, report, () => trainingSummary(report));
 }
 
-function summary({ dense, trained, epochs, dropping, seconds, output }: TrainReport): string {
+export function trainingSummary({ dense, trained, epochs, dropping, seconds, output }: TrainReport): string {
   return [
     ...(dense && trained ? [table(metricTable({ before: dense, after: trained })), ''] : []),
     fields([

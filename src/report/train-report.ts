@@ -3,7 +3,10 @@ import type { TokenSavings } from '../tokens/token-counts.js';
 import type { Recipe } from '../training/recipe.js';
 import type { Metrics } from './prune-report.js';
 
-/** What a training did: `espalier train --json` prints it, and training.json keeps it beside the weights. */
+/**
+ * What a training did, or the calibration of token thresholds: `espalier train --json` prints it, and training.json keeps
+ * it beside the weights.
+ */
 export interface TrainReport {
   command: 'train' | 'tokens train' | 'tokens calibrate';
   version: string;

@@ -76,18 +76,21 @@ export async function drawCalibration(
 }
 
 /**
- * Draws sequences of examples without replacement, long ones more often: what least squares learns from is tokens. All
- * of them where there are no more than asked for. Throws ERR_DATA, ERR_CANCELLED.
+ * Draws sequences of examples without replacement: all of them where there are no more than asked for.
+ *
+ * @param prefer `long`: longer ones more often, since what least squares learns from is tokens; `none`: each as often
+ * @throws EspalierError ERR_DATA, ERR_CANCELLED
  */
 export async function drawUnlabelled(
   examples: readonly Example[],
   task: Task,
   tokenizer: Tokenizer,
   { maxLength, samples, seed, signal }: DrawOptions,
+  prefer: 'long' | 'none' = 'long',
 ): Promise<PackedBatch> {
   const places = await sequencePlaces(examples, task, tokenizer, { maxLength, signal });
   const drawn = weightedIndices(
-    places.map(({ characters }) => characters),
+    places.map(({ characters }) => (prefer === 'long' ? characters : 1)),
     samples,
     seed,
   );
