@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { addTokensSweep } from './tokens-sweep.js';
 import { addTokensTrain } from './tokens-train.js';
 
 /** Commands about dropping tokens. */
@@ -7,4 +8,5 @@ export function addTokens(program: Command, signal: AbortSignal): void {
     .command('tokens')
     .description('make a checkpoint drop the tokens that matter least on their way');
   addTokensTrain(tokens, signal);
+  addTokensSweep(tokens, signal);
 }
