@@ -4,6 +4,7 @@ import { OnnxRuntime } from '../contenders/onnxruntime.js';
 import { PyTorchRuntime } from '../contenders/pytorch.js';
 import type { PreparedBatch, Runtime } from '../contenders/runtime.js';
 import type { Example } from '../data/examples.js';
+import { packSequences } from '../data/pack.js';
 import { randomBatch } from '../latency/measure.js';
 import { interleave, latencyOf, ratios, spreadOf } from '../latency/rounds.js';
 import type { PackedBatch } from '../native/addon.js';
@@ -14,7 +15,7 @@ import type { BenchReport, BenchRow, Speed } from '../report/bench-report.js';
 import { version } from '../version.js';
 import type { DataOptions, WorkOptions } from './evaluate.js';
 import type { LoadedModel } from './model.js';
-import { lengthsOf, textsFrom } from './profile.js';
+import { lengthsOf, sequencesOf, textsFrom } from './profile.js';
 import { storedWeights } from './stored-weights.js';
 
 /**
@@ -37,7 +38,7 @@ export interface BenchOptions extends DataOptions, WorkOptions {
   batches?: readonly number[] | undefined;
   /** Tokens of every sequence, where no texts are given; several one after another. 128 by default. */
   lengths?: readonly number[] | undefined;
-  /** A data file, or examples, whose lengths the sequences have instead. */
+  /** A data file, or examples, whose sequences are computed instead. */
   texts?: string | readonly Example[] | undefined;
   /** Times that every batch is run; 9 by default. */
   rounds?: number | undefined;
@@ -122,12 +123,21 @@ async function casesOf(model: LoadedModel, options: BenchOptions): Promise<Case[
   const cases: Case[] = [];
   for (const batch of batches) {
     for (const length of texts === undefined ? lengths : [undefined]) {
-      const packed = randomBatch({ vocabularySize }, await lengthsOf(model, { ...options, texts, batch, length }));
+      const packed =
+        texts === undefined
+          ? randomBatch({ vocabularySize }, await lengthsOf(model, { ...options, batch, length }))
+          : withinVocabulary(packSequences(await sequencesOf(model, texts, { ...options, batch })), vocabularySize);
       cases.push({ batch, ...(length !== undefined && { length }), packed });
     }
   }
   return cases;
 }
+
+/** Another model may not know all of a text's tokens; those it would refuse become one that it knows. */
+const withinVocabulary = ({ ids, ...batch }: PackedBatch, size: number): PackedBatch => ({
+  ...batch,
+  ids: ids.map((id) => Math.min(id, size - 1)),
+});
 
 async function openOpponent(model: LoadedModel, options: BenchOptions): Promise<Runtime | undefined> {
   const { against, python = 'python3', signal } = options;

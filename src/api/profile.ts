@@ -5,8 +5,9 @@ import { type LatencyProfile, readProfile } from '../latency/latency-profile.js'
 import { emptyProfile, measureLatencies } from '../latency/measure.js';
 import { EspalierError } from '../native/errors.js';
 import { longestInput } from '../native/longest-input.js';
-import { drawLengths } from '../tasks/calibration.js';
+import { drawSequences } from '../tasks/calibration.js';
 import { resolveTask } from '../tasks/task.js';
+import type { Encoding } from '../tokenizer/tokenizer.js';
 import { type DataOptions, examplesFrom, lengthLimit, type WorkOptions } from './evaluate.js';
 import type { LoadedModel } from './model.js';
 
@@ -51,21 +52,24 @@ export async function lengthsOf(
   options: DataOptions & Pick<ProfileOptions, 'batch' | 'length' | 'texts' | 'signal'>,
 ): Promise<number[]> {
   const { batch = 256, length = 128, texts } = options;
-  if (texts === undefined) {
-    const longest = longestInput(model.checkpoint.spec);
-    if (length <= longest) return new Array(batch).fill(length);
-    throw new EspalierError(
-      'ERR_OPTION',
-      `the model has no position for ${length} tokens (give a length up to ${longest})`,
-    );
-  }
+  if (texts !== undefined) return (await sequencesOf(model, texts, options)).map(({ ids }) => ids.length);
+  const longest = longestInput(model.checkpoint.spec);
+  if (length <= longest) return new Array(batch).fill(length);
+  throw new EspalierError(
+    'ERR_OPTION',
+    `the model has no position for ${length} tokens (give a length up to ${longest})`,
+  );
+}
+
+/** A batch of the texts' sequences. */
+export async function sequencesOf(
+  model: LoadedModel,
+  texts: string | readonly Example[],
+  { batch: samples = 256, ...options }: DataOptions & Pick<ProfileOptions, 'batch' | 'signal'>,
+): Promise<Encoding[]> {
   const task = resolveTask(model.checkpoint, options.task);
   const maxLength = lengthLimit(model, task, options.maxLength);
-  return drawLengths(await textsFrom(model, texts, options), task, model.tokenizer, {
-    maxLength,
-    samples: batch,
-    seed: 0,
-  });
+  return drawSequences(await textsFrom(model, texts, options), task, model.tokenizer, { maxLength, samples, seed: 0 });
 }
 
 /** Examples whose labels do not matter. */

@@ -1,79 +1,104 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { writeOutputFile } from '../checkpoint/output-file.js';
+import type { Example } from '../data/examples.js';
 import { EspalierError } from '../native/errors.js';
 import { oneLine } from '../quote.js';
-import { type About, htmlPage } from '../report/page.js';
-import type { PruneReport } from '../report/prune-report.js';
-import { sweepPage } from '../report/sweep-page.js';
-import type { SweepReport, SweepSettings } from '../report/sweep-report.js';
+import { type About, htmlPage, type Page } from '../report/page.js';
+
+interface AnyReport {
+  command: string;
+}
+
+/** What tells one kind of sweep from another. */
+export interface SweepKind<Sweep extends AnyReport, Made extends AnyReport> {
+  /** Where the sweep's own report is kept. */
+  file: string;
+  command: Sweep['command'];
+  /** Names of its checkpoints and of whatever else it keeps in a directory. */
+  names: RegExp;
+  /** A checkpoint's report, beside the weights, and what commands it may be of. */
+  madeFile: string;
+  madeBy: readonly Made['command'][];
+  page(report: Sweep, about: About): Page;
+}
 
 /**
- * Where a sweep keeps its checkpoints, sweep.json and report.html. Each of them appears whole or not at all, so that a
- * sweep that was killed goes on with the budgets that are there, and two at the same time do not disturb each other.
+ * Where a sweep keeps its checkpoints, its report and report.html. Each of them appears whole or not at all, so that a
+ * sweep that was killed goes on with what is there, and two at the same time do not disturb each other.
  */
-export class SweepDirectory {
-  constructor(readonly path: string) {}
+export class SweepDirectory<Sweep extends AnyReport & { settings: object }, Made extends AnyReport> {
+  constructor(
+    readonly path: string,
+    private readonly kind: SweepKind<Sweep, Made>,
+  ) {}
 
   /**
    * What an earlier sweep with the same settings left. Throws ERR_OUTPUT where the directory holds anything else; with
    * `force` another sweep's results are removed first.
    */
-  async open(settings: SweepSettings, force: boolean | undefined): Promise<SweepReport | undefined> {
+  async open(settings: Sweep['settings'], force: boolean | undefined): Promise<Sweep | undefined> {
+    const { file, command, names: own } = this.kind;
     const names = existsSync(this.path) ? readdirSync(this.path) : [];
     if (names.length === 0) return undefined;
-    if (!names.includes('sweep.json')) throw this.#refused('is no directory of a sweep');
-    const found = this.#read<SweepReport>('sweep.json', 'sweep');
+    if (!names.includes(file)) throw this.#refused('is no directory of a sweep');
+    const found = this.#read<Sweep>(file, [command]);
     if (force) {
-      const budgets = found.budgets.map(({ directory }) => basename(directory));
-      for (const name of ['sweep.json', 'report.html', ...budgets]) await this.#remove(name);
+      for (const name of [file, 'report.html', ...names.filter((name) => own.test(name))]) await this.remove(name);
       return undefined;
     }
-    if (isDeepStrictEqual(found.settings, settings)) return found;
+    // As they are once they were written: without what is undefined.
+    if (isDeepStrictEqual(found.settings, JSON.parse(JSON.stringify(settings)))) return found;
     throw this.#refused('holds a sweep with other settings', 'give another directory, or --force to replace it');
   }
 
-  budget(keep: number): string {
-    return join(this.path, `keep-${keep}`);
+  /** A checkpoint, or whatever else has a name. */
+  at(name: string): string {
+    return join(this.path, name);
   }
 
-  /** What pruning to a budget reported, once its checkpoint is there. */
-  finished(keep: number): PruneReport | undefined {
-    const file = join(`keep-${keep}`, 'pruning.json');
-    return existsSync(join(this.path, file)) ? this.#read<PruneReport>(file, 'prune') : undefined;
+  /** What making a checkpoint reported, once it is there. */
+  finished(name: string): Made | undefined {
+    const { madeFile, madeBy } = this.kind;
+    const file = join(name, madeFile);
+    return existsSync(this.at(file)) ? this.#read<Made>(file, madeBy) : undefined;
   }
 
-  async write(report: SweepReport, about: About, signal: AbortSignal | undefined): Promise<void> {
-    const page = htmlPage(sweepPage(report, about));
-    await this.#write('sweep.json', `${JSON.stringify(report, null, 2)}\n`, signal);
+  async write(report: Sweep, about: About, signal: AbortSignal | undefined): Promise<void> {
+    const page = htmlPage(this.kind.page(report, about));
+    await this.#write(this.kind.file, `${JSON.stringify(report, null, 2)}\n`, signal);
     await this.#write('report.html', page, signal);
   }
 
-  #write(name: string, text: string, signal: AbortSignal | undefined): Promise<void> {
-    return writeOutputFile(join(this.path, name), [Buffer.from(text)], { force: true, signal });
-  }
-
-  async #remove(name: string): Promise<void> {
+  async remove(name: string): Promise<void> {
     try {
-      await rm(join(this.path, name), { recursive: true, force: true });
+      await rm(this.at(name), { recursive: true, force: true });
     } catch (error) {
       throw this.#refused(`has a ${name} that cannot be removed: ${oneLine((error as Error).message)}`);
     }
   }
 
-  #read<Report extends { command: string }>(file: string, command: Report['command']): Report {
+  #write(name: string, text: string, signal: AbortSignal | undefined): Promise<void> {
+    return writeOutputFile(this.at(name), [Buffer.from(text)], { force: true, signal });
+  }
+
+  #read<Report extends AnyReport>(file: string, commands: readonly Report['command'][]): Report {
     try {
-      const report = JSON.parse(readFileSync(join(this.path, file), 'utf8'));
-      if (report.command === command) return report;
+      const report = JSON.parse(readFileSync(this.at(file), 'utf8'));
+      if (commands.includes(report.command)) return report;
     } catch (error) {
       throw this.#refused(`has a ${file} that cannot be read: ${oneLine((error as Error).message)}`);
     }
-    throw this.#refused(`has a ${file} that is not of espalier ${command}`);
+    throw this.#refused(`has a ${file} that is not of espalier ${commands.join(' or ')}`);
   }
 
   #refused(reason: string, remedy = 'give another directory'): EspalierError {
     return new EspalierError('ERR_OUTPUT', `${this.path} ${reason} (${remedy})`);
   }
 }
+
+/** Data as a sweep's settings name them: those that are no files are told apart by their number. */
+export const nameOfData = (data: string | readonly Example[]): string =>
+  typeof data === 'string' ? data : `${data.length} examples`;

@@ -1,17 +1,17 @@
-import type { Example } from '../data/examples.js';
 import { environmentOf } from '../native/environment.js';
 import { EspalierError } from '../native/errors.js';
-import type { OnProgress } from '../progress.js';
+import { progressOf } from '../progress.js';
 import { checkKeep } from '../prune/prune.js';
-import type { MeasuredLatency } from '../report/prune-report.js';
+import type { MeasuredLatency, PruneReport } from '../report/prune-report.js';
+import { sweepPage } from '../report/sweep-page.js';
 import type { SweepReport, SweepSettings } from '../report/sweep-report.js';
 import { resolveTask, type Task } from '../tasks/task.js';
 import { version } from '../version.js';
 import { examplesFrom } from './evaluate.js';
-import { measureLatency } from './measure-latency.js';
-import { type LoadedModel, loadModel } from './model.js';
+import { measureCheckpoint } from './measure-latency.js';
+import type { LoadedModel } from './model.js';
 import { PruneStudy, type StudyOptions } from './prune-study.js';
-import { SweepDirectory } from './sweep-directory.js';
+import { nameOfData, SweepDirectory, type SweepKind } from './sweep-directory.js';
 
 export interface SweepOptions extends Omit<StudyOptions, 'stages' | 'latency'> {
   /** What to prune to, each above 0 and at most 1. */
@@ -26,6 +26,17 @@ export interface SweepOptions extends Omit<StudyOptions, 'stages' | 'latency'> {
   command?: string | undefined;
 }
 
+const kind: SweepKind<SweepReport, PruneReport> = {
+  file: 'sweep.json',
+  command: 'sweep',
+  names: /^keep-[\d.e-]+$/,
+  madeFile: 'pruning.json',
+  madeBy: ['prune'],
+  page: sweepPage,
+};
+
+const nameOf = (keep: number): string => `keep-${keep}`;
+
 /**
  * Prunes a model to several budgets, which share gradients and error curves, and measures the latency of each in turns
  * with the given model's. Started again after it was stopped or killed, it goes on with what is there.
@@ -39,7 +50,7 @@ export async function sweep(model: LoadedModel, options: SweepOptions): Promise<
   }
   for (const keep of options.keeps) checkKeep(keep);
   const task = resolveTask(model.checkpoint, options.task);
-  const directory = new SweepDirectory(output);
+  const directory = new SweepDirectory(output, kind);
   const settings = settingsOf(model, task, options);
   const before = await directory.open(settings, force);
   const earlier = before?.budgets ?? [];
@@ -56,9 +67,10 @@ export async function sweep(model: LoadedModel, options: SweepOptions): Promise<
     precision: model.precision,
     environment: environmentOf(model.native.engine),
     budgets: keeps.flatMap((keep) => {
-      const pruned = directory.finished(keep);
+      const pruned = directory.finished(nameOf(keep));
       const latency = latencies.get(keep);
-      return pruned ? [{ keep, directory: directory.budget(keep), report: pruned, ...(latency && { latency }) }] : [];
+      const at = directory.at(nameOf(keep));
+      return pruned ? [{ keep, directory: at, report: pruned, ...(latency && { latency }) }] : [];
     }),
   });
   const save = async () => {
@@ -68,7 +80,7 @@ export async function sweep(model: LoadedModel, options: SweepOptions): Promise<
 
   // Once for all that needs texts: standard input can be read no more often.
   const train = await examplesFrom(options.train, task, { ...options, labels: options.preset === 'kwon' });
-  const missing = keeps.filter((keep) => directory.finished(keep) === undefined);
+  const missing = keeps.filter((keep) => directory.finished(nameOf(keep)) === undefined);
   if (missing.length > 0) {
     const study = await PruneStudy.prepare(model, { ...options, train });
     // Not before: what fails to begin shall not stand in the way of what is begun aright.
@@ -79,24 +91,21 @@ export async function sweep(model: LoadedModel, options: SweepOptions): Promise<
     });
   }
   for (const keep of keeps.filter((keep) => !latencies.has(keep))) {
-    const { device, threads, precision } = model;
-    await using smaller = await loadModel(directory.budget(keep), { device, threads, precision, signal });
-    const onRounds = staged(onProgress, keep);
-    latencies.set(keep, await measureLatency(smaller, model, train, { ...options, onProgress: onRounds }));
+    const work = { ...options, onProgress: progressOf(onProgress, String(keep)) };
+    latencies.set(keep, await measureCheckpoint(directory.at(nameOf(keep)), model, train, work));
     await save();
   }
   return report();
 }
 
-/** What decides about the results; data that are no files are told apart by their number. */
+/** What decides about the results. */
 function settingsOf(model: LoadedModel, task: Task, options: SweepOptions): SweepSettings {
   const { preset = 'espalier', constraint = 'macs', samples = 2048, seed = 0, batch, dtype, maxLength } = options;
-  const name = (data: string | readonly Example[]) => (typeof data === 'string' ? data : `${data.length} examples`);
-  const settings: SweepSettings = {
+  return {
     checkpoint: model.checkpoint.directory,
     task: task.name,
-    train: name(options.train),
-    eval: options.eval && name(options.eval),
+    train: nameOfData(options.train),
+    eval: options.eval && nameOfData(options.eval),
     preset,
     constraint,
     profile: typeof options.profile === 'string' ? options.profile : undefined,
@@ -106,29 +115,23 @@ function settingsOf(model: LoadedModel, task: Task, options: SweepOptions): Swee
     dtype,
     maxLength,
   };
-  // As they are once they were written: without what is undefined.
-  return JSON.parse(JSON.stringify(settings));
 }
 
 /** Writes one budget's checkpoint, unless another sweep has done so meanwhile. */
 async function pruneInto(
-  directory: SweepDirectory,
+  directory: SweepDirectory<SweepReport, PruneReport>,
   keep: number,
   study: PruneStudy,
   { signal, onProgress }: SweepOptions,
 ): Promise<void> {
-  if (directory.finished(keep)) return;
-  await using result = await study.prune(keep, staged(onProgress, keep));
+  const name = nameOf(keep);
+  if (directory.finished(name)) return;
+  await using result = await study.prune(keep, progressOf(onProgress, String(keep)));
   try {
-    await result.save(directory.budget(keep), { signal });
+    await result.save(directory.at(name), { signal });
   } catch (error) {
-    if (signal?.aborted || !directory.finished(keep)) throw error;
+    if (signal?.aborted || !directory.finished(name)) throw error;
   }
-}
-
-/** Progress of one of the budgets. */
-function staged(onProgress: OnProgress | undefined, keep: number): OnProgress | undefined {
-  return onProgress && ((event) => onProgress({ ...event, stage: `${keep}: ${event.stage}` }));
 }
 
 /** Works on so many items at once, in order; after a failure no further one is begun. */

@@ -1,7 +1,7 @@
 import { EspalierError } from '../native/errors.js';
 import { fitToMacs } from '../tokens/fit-to-macs.js';
 import type { ThresholdSettings } from '../tokens/learned-thresholds.js';
-import { beginMethod, type Fit, type TrainingMethod } from '../tokens/methods.js';
+import { beginMethod, type Fit, type MethodSettings, type TrainingMethod } from '../tokens/methods.js';
 import { defaultRecipe, type Recipe } from '../training/recipe.js';
 import type { LoadedModel } from './model.js';
 import { type TrainingOptions, TrainingRun, type TrainResult } from './training-run.js';
@@ -23,6 +23,20 @@ export interface TrainTokensOptions extends TrainingOptions {
 
 const defaultThresholds: ThresholdSettings = { lambda: 0.1, temperature: 2e-3, highest: 0.01, learningRate: 5e-4 };
 
+/** What a training's method goes by: what the options leave open is as usual. */
+export const methodSettings = ({
+  thresholds,
+  soft,
+  hard,
+  seed = 0,
+}: Pick<TrainTokensOptions, 'thresholds' | 'soft' | 'hard' | 'seed'>): MethodSettings => ({
+  ...defaultThresholds,
+  ...thresholds,
+  seed,
+  soft: { ...defaultRecipe, ...soft },
+  hard: { ...defaultRecipe, ...hard },
+});
+
 /**
  * Trains a model to do without most tokens (Kim et al. 2021): soft masks while a threshold a layer is learnt, then tokens
  * are dropped by these while the weights adapt. The given model is not changed; the new one drops tokens wherever it runs.
@@ -30,21 +44,15 @@ const defaultThresholds: ThresholdSettings = { lambda: 0.1, temperature: 2e-3, h
  * @throws EspalierError ERR_OPTION, ERR_TARGET where `macs` cannot be reached, and as train()
  */
 export async function trainTokens(model: LoadedModel, options: TrainTokensOptions): Promise<TrainResult> {
-  const { method = 'learned', macs, thresholds, soft, hard, ...others } = options;
+  const { method = 'learned', macs } = options;
   if (method !== 'learned' && macs === undefined) {
     throw new EspalierError(
       'ERR_OPTION',
       `the method ${method} needs to know how much work to leave (give --macs too)`,
     );
   }
-  const run = await TrainingRun.prepare(model, others);
-  const settings = {
-    ...defaultThresholds,
-    ...thresholds,
-    seed: options.seed ?? 0,
-    soft: { ...defaultRecipe, ...soft },
-    hard: { ...defaultRecipe, ...hard },
-  };
+  const run = await TrainingRun.prepare(model, options);
+  const settings = methodSettings(options);
   const fit: Fit = async (training, { at, hardest }) => {
     if (macs === undefined) return at(1);
     using snapshot = await training.snapshot();

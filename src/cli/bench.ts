@@ -47,7 +47,7 @@ export function addBench(program: Command, signal: AbortSignal): void {
     .option('--python <path>', 'a Python that has torch and transformers, for --against pytorch (default: python3)')
     .addOption(listOption('--batch <n,...>', 'sequences that are run together', 1).default([256], '256'))
     .addOption(listOption('--length <n,...>', 'tokens of every sequence', 1).default([128], '128'))
-    .option('--texts <file>', 'take the lengths of sequences of this data file instead')
+    .option('--texts <file>', 'compute sequences of this data file instead')
     .addOption(integerOption('--rounds <n>', 'times that every batch is run', 1).default(9))
     .addOption(
       checkedOption(

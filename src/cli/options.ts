@@ -14,6 +14,7 @@ export const numeric = v.pipe(
   v.transform((text) => Number(text)),
   v.finite(),
 );
+export const notNegative = v.pipe(numeric, v.minValue(0));
 const integer = (minimum: number, maximum: number) =>
   v.pipe(numeric, v.integer(), v.minValue(minimum), v.maxValue(maximum));
 
@@ -44,7 +45,7 @@ export function listOption(flags: string, description: string, minimum: number):
   return checkedOption(flags, description, expected, listOf(integer(minimum, 2 ** 31 - 1)));
 }
 
-const listOf = <Schema extends v.GenericSchema<string, number>>(item: Schema) =>
+const listOf = <Schema extends v.GenericSchema<string, unknown>>(item: Schema) =>
   v.pipe(
     v.string(),
     v.transform((text) => text.split(',')),
@@ -56,6 +57,16 @@ export function choiceOption(flags: string, description: string, choices: readon
   return checkedOption(flags, `${description}: ${listed}`, listed, v.picklist(choices));
 }
 
+export function choiceListOption(flags: string, description: string, choices: readonly [string, ...string[]]): Option {
+  const listed = choices.join(', ');
+  return checkedOption(
+    flags,
+    `${description}: ${listed}`,
+    `some of ${listed}, separated by commas`,
+    listOf(v.picklist(choices)),
+  );
+}
+
 const ratio = v.pipe(numeric, v.gtValue(0), v.maxValue(1));
 
 export function ratioOption(flags: string, description: string): Option {
@@ -64,6 +75,10 @@ export function ratioOption(flags: string, description: string): Option {
 
 export function ratioListOption(flags: string, description: string): Option {
   return checkedOption(flags, description, 'numbers above 0, at most 1, separated by commas', listOf(ratio));
+}
+
+export function notNegativeListOption(flags: string, description: string): Option {
+  return checkedOption(flags, description, 'numbers, at least 0, separated by commas', listOf(notNegative));
 }
 
 export interface OutputFlags {

@@ -3,6 +3,7 @@ import { train } from '../index.js';
 import { integerOption } from './options.js';
 import { helpExamples } from './output.js';
 import {
+  addTrainedOutputOptions,
   addTrainingOptions,
   defined,
   positiveOption,
@@ -31,7 +32,7 @@ export function addTrain(program: Command, signal: AbortSignal): void {
         'train my-model --task classification --train train.csv --text-column review --new-head --resume state --output tuned',
       ),
     );
-  addTrainingOptions(command).action((directory: string, flags: TrainFlags) =>
+  addTrainingOptions(addTrainedOutputOptions(command)).action((directory: string, flags: TrainFlags) =>
     runTraining(directory, flags, signal, (model, options) => {
       const { epochs, learningRate } = flags;
       return train(model, { ...options, recipe: { ...recipeOf(flags), ...defined({ epochs, learningRate }) } });

@@ -16,6 +16,7 @@ import {
   dataOptionsOf,
   engineOptionsOf,
   integerOption,
+  notNegative,
   numeric,
 } from './options.js';
 import { printResult } from './output.js';
@@ -45,7 +46,6 @@ export interface TrainingFlags extends DataFlags, DeviceFlags {
 }
 
 export const positive = v.pipe(numeric, v.gtValue(0));
-const notNegative = v.pipe(numeric, v.minValue(0));
 
 export const positiveOption = (flags: string, description: string) =>
   checkedOption(flags, description, 'a number above 0', positive);
@@ -58,9 +58,6 @@ export function addTrainingOptions(command: Command): Command {
   command
     .requiredOption('--train <file>', 'labelled file to learn from, or - for standard input')
     .option('--eval <file>', 'labelled file to evaluate on, before and after every pass over the data')
-    .requiredOption('--output <directory>', 'where to write the trained checkpoint')
-    .option('--force', 'replace what is there')
-    .option('--resume <directory>', 'keep the state of the training here, and go on from what is there')
     .addOption(integerOption('--batch <n>', 'sequences of one step (default: 32)', 1))
     .addOption(rate('--warmup <part>', 'part of the steps that the learning rate rises over (default: 0.1)'))
     .addOption(notNegativeOption('--weight-decay <x>', 'of matrices and embeddings (default: 0.01)'))
@@ -77,6 +74,14 @@ export function addTrainingOptions(command: Command): Command {
       choiceOption('--dtype <type>', "type of the written weights (default: the source's)", ['f32', 'f16', 'bf16']),
     );
   return addOutputOptions(addDeviceOptions(addDataOptions(command)));
+}
+
+/** What says where one trained checkpoint goes. */
+export function addTrainedOutputOptions(command: Command): Command {
+  return command
+    .requiredOption('--output <directory>', 'where to write the trained checkpoint')
+    .option('--force', 'replace what is there')
+    .option('--resume <directory>', 'keep the state of the training here, and go on from what is there');
 }
 
 /** What the flags say of every stage; what they leave open is left out. */
@@ -96,8 +101,24 @@ export async function runTraining(
   signal: AbortSignal,
   work: (model: LoadedModel, options: TrainingOptions) => Promise<TrainResult>,
 ): Promise<void> {
-  const { train, eval: evaluated, seed, newHead, resume, dtype, force, output } = flags;
+  const { resume, force, output } = flags;
   checkOutput(output, force);
+  await withModels(directory, flags, signal, async (model, options) => {
+    await using result = await work(model, { ...options, resume });
+    const report = await result.save(output, { force, signal });
+    for (const warning of report.warnings ?? []) process.stderr.write(`espalier: warning: ${warning}\n`);
+    printResult(flags, report, () => trainingSummary(report));
+  });
+}
+
+/** Loads a model and its teacher for some work, which is told what the flags say. */
+export async function withModels(
+  directory: string,
+  flags: TrainingFlags,
+  signal: AbortSignal,
+  work: (model: LoadedModel, options: TrainingOptions) => Promise<void>,
+): Promise<void> {
+  const { train, eval: evaluated, seed, newHead, dtype } = flags;
   const onProgress = showProgress(process.stderr, flags.quiet);
   await using model = await loadModel(directory, { ...engineOptionsOf(flags), signal });
   await using teacher =
@@ -109,11 +130,7 @@ export async function runTraining(
     temperature: flags.distillTemperature,
   });
   const data = { ...dataOptionsOf(flags), train, eval: evaluated };
-  const options = { ...data, seed, newHead, resume, dtype, teacher, distillation, signal, onProgress };
-  await using result = await work(model, options);
-  const report = await result.save(output, { force, signal });
-  for (const warning of report.warnings ?? []) process.stderr.write(`espalier: warning: ${warning}\n`);
-  printResult(flags, report, () => trainingSummary(report));
+  await work(model, { ...data, seed, newHead, dtype, teacher, distillation, signal, onProgress });
 }
 
 export function trainingSummary({ dense, trained, epochs, dropping, seconds, output }: TrainReport): string {

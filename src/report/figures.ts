@@ -4,6 +4,8 @@ import type { Metrics } from './prune-report.js';
 /** How figures are written for people. */
 export const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(2)} MB`;
 export const percent = (fraction: number): string => `${(fraction * 100).toFixed(1)} %`;
+/** A metric, where it is known. */
+export const fraction = (value: number | undefined): string => value?.toFixed(4) ?? '';
 export const grouped = (value: number): string => Math.round(value).toLocaleString('en-US');
 export const milliseconds = (seconds: number): string => `${(1000 * seconds).toFixed(2)} ms`;
 

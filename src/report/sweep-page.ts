@@ -1,7 +1,8 @@
 import type { CellChart } from './chart.js';
-import { megabytes, percent, times } from './figures.js';
+import { fraction, megabytes, percent, times } from './figures.js';
 import type { About, Page, Section } from './page.js';
 import type { Metrics } from './prune-report.js';
+import { speedSections } from './speed-section.js';
 import type { SweepBudget, SweepReport } from './sweep-report.js';
 
 /** What every budget costs and gains, side by side. */
@@ -18,7 +19,11 @@ export function sweepPage(report: SweepReport, about: About): Page {
     sections: [
       { title: 'Budgets', table: budgetTable(budgets) },
       ...(dense ? evaluationSections(budgets, dense) : []),
-      ...speedSections(budgets),
+      ...speedSections(
+        budgets.flatMap(({ report: { achieved }, latency }) =>
+          latency ? [{ series: 'measured', macs: achieved.macs, latency }] : [],
+        ),
+      ),
       ...layerSections(budgets, about),
     ],
     environment,
@@ -48,8 +53,6 @@ export function budgetTable(budgets: readonly SweepBudget[]): string[][] {
 
 const denseMetrics = (budgets: readonly SweepBudget[]): Metrics | undefined => budgets[0]?.report.dense;
 
-const fraction = (value: number | undefined): string => value?.toFixed(4) ?? '';
-
 /** Every metric over the cost that is left, as counted and as measured. */
 function evaluationSections(budgets: readonly SweepBudget[], dense: Metrics): Section[] {
   const over = (x: (budget: SweepBudget) => number | undefined) =>
@@ -75,26 +78,6 @@ function evaluationSections(budgets: readonly SweepBudget[], dense: Metrics): Se
       note: 'Dashed: the dense model.',
       charts: [{ kind: 'lines', x: { label, percent: true }, y, points, levels }],
     }));
-}
-
-function speedSections(budgets: readonly SweepBudget[]): Section[] {
-  const points = budgets.flatMap(({ report: { achieved }, latency }) => {
-    if (latency === undefined) return [];
-    const { median, lowest, highest } = latency.speedup;
-    return [
-      { x: achieved.macs, y: median, series: 'measured', lowest, highest },
-      { x: achieved.macs, y: 1 / achieved.macs, series: 'as MACs promise' },
-    ];
-  });
-  if (points.length === 0) return [];
-  const [{ batch, tokens } = { batch: 0, tokens: 0 }] = budgets.flatMap(({ latency }) => latency ?? []);
-  return [
-    {
-      title: 'Speed-up over MACs',
-      note: `${batch} sequences, ${tokens} tokens, each in turns with the dense model`,
-      charts: [{ kind: 'lines', x: { label: 'MACs left', percent: true }, y: { label: 'times as fast' }, points }],
-    },
-  ];
 }
 
 function layerSections(budgets: readonly SweepBudget[], { layers: dense = [] }: About): Section[] {

@@ -99,18 +99,21 @@ export async function drawUnlabelled(
   );
 }
 
-/** Lengths of sequences of examples drawn with replacement. Throws ERR_DATA. */
-export function drawLengths(
+/** Sequences of examples drawn with replacement, whose labels do not matter. Throws ERR_DATA. */
+export function drawSequences(
   examples: readonly Example[],
   task: Task,
   tokenizer: Tokenizer,
   { maxLength, samples, seed }: DrawOptions,
-): number[] {
+): Encoding[] {
   return Array.from(sampleIndices(examples.length, samples, seed))
     .flatMap((index) => task.encode(examples[index] as Example, tokenizer, maxLength))
-    .slice(0, samples)
-    .map(({ ids }) => ids.length);
+    .slice(0, samples);
 }
+
+/** The lengths of such sequences. Throws ERR_DATA. */
+export const drawLengths = (...draw: Parameters<typeof drawSequences>): number[] =>
+  drawSequences(...draw).map(({ ids }) => ids.length);
 
 /** Which sequence of which example; it is made when it is drawn. */
 interface SequencePlace {

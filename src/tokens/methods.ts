@@ -15,6 +15,10 @@ import { LearnedThresholds, type ThresholdSettings, type ThresholdState } from '
 export const trainingMethods = ['learned', 'manual', 'top-k', 'length-drop'] as const;
 export type TrainingMethod = (typeof trainingMethods)[number];
 
+/** What a sweep can compare: `calibrated` finds thresholds without training. */
+export const sweepMethods = [...trainingMethods, 'calibrated'] as const;
+export type SweepMethod = (typeof sweepMethods)[number];
+
 export interface MethodSettings extends ThresholdSettings {
   seed: number;
   soft: Recipe;

@@ -54,6 +54,14 @@ t.test('a model against another, with the lengths of texts', async (t) => {
   t.ok(row.speedup && row.speedup.lowest <= row.speedup.median && row.speedup.median <= row.speedup.highest);
 });
 
+t.test('a model against one that knows fewer tokens', async (t) => {
+  await using model = await loadModel(sentimentMini);
+  await using other = await loadModel(writeTinyQuestionAnswering(path('few')));
+  t.ok(other.checkpoint.spec.vocabularySize < model.checkpoint.spec.vocabularySize);
+  const { rows } = await bench(model, { against: other, batches: [3], texts, task: 'sst2', rounds: 1 });
+  t.ok(rows[0]?.speedup);
+});
+
 t.test('models on different threads do not compare, and a run can be cancelled', async (t) => {
   await using model = await loadModel(sentimentMini, { threads: 1 });
   await using other = await loadModel(sentimentMini, { threads: 2 });

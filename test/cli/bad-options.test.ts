@@ -10,6 +10,7 @@ const train = demoData('train');
 const evaluate = ['evaluate', sentimentMini, '--task', 'sst2', '--eval', demoData('eval')];
 const prune = ['prune', sentimentMini, '--task', 'sst2', '--train', train, '--output', output];
 const kept = [...prune, '--keep', '0.5'];
+const tokens = ['tokens', 'sweep', sentimentMini, '--task', 'sst2', '--train', train, '--output', output];
 
 /** Arguments, exit code, stable code, message. */
 const cases: [string[], number, string, string][] = [
@@ -126,6 +127,16 @@ const cases: [string[], number, string, string][] = [
     'task squad needs a model for question answering and the checkpoint',
   ],
   [[...evaluate, '--predictions', 'demo'], 1, 'ERR_OUTPUT', 'demo is no regular file'],
+  [[...tokens, '--macs', '0.5'], 2, 'ERR_OPTION', 'a trade-off needs data to evaluate on (give --eval too)'],
+  [tokens, 2, 'ERR_OPTION', 'the method learned needs to know how much work to leave (give --macs too)'],
+  [[...tokens, '--macs', '0.5,2'], 2, 'ERR_OPTION', "--macs cannot be '0.5,2' (give numbers above 0, at most 1, "],
+  [[...tokens, '--lambdas', '0.1,-1'], 2, 'ERR_OPTION', "--lambdas cannot be '0.1,-1' (give numbers, at least 0, "],
+  [
+    [...tokens, '--methods', 'learned,fast'],
+    2,
+    'ERR_OPTION',
+    "--methods cannot be 'learned,fast' (give some of learned, manual, top-k, length-drop, separated by commas)",
+  ],
   [['inspect', 'absent'], 1, 'ERR_CHECKPOINT', 'absent'],
   [
     ['prune', sentimentMini, '--task', 'sst2', '--train', train, '--keep', '0.5', '--output', 'demo'],

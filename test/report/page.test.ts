@@ -3,11 +3,13 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
-import type { BenchReport, PruneReport, SweepReport } from '../../src/index.js';
+import type { BenchReport, PruneReport, SweepReport, TokensSweepReport, TrainReport } from '../../src/index.js';
 import { benchPage } from '../../src/report/bench-page.js';
 import { htmlPage } from '../../src/report/page.js';
 import { prunePage } from '../../src/report/prune-page.js';
 import { sweepPage } from '../../src/report/sweep-page.js';
+import { tokensPage } from '../../src/report/tokens-page.js';
+import { defaultRecipe } from '../../src/training/recipe.js';
 import { temporaryDirectory } from '../support/temporary.js';
 
 const directory = temporaryDirectory();
@@ -97,6 +99,45 @@ const benchReport: BenchReport = {
     speedup: latency.speedup,
   })),
 };
+const trainReport = (accuracy: number, f1: number, macs: number, keptPerLayer: number[]): TrainReport => ({
+  command: 'tokens train',
+  version: '0.1.0',
+  task: 'mrpc',
+  seed: 0,
+  device: 'cpu',
+  threads: 2,
+  precision: 'fp32',
+  recipes: {},
+  epochs: [],
+  dense: { accuracy: 0.8211, f1: 0.873 },
+  trained: { accuracy, f1 },
+  dropping: { macs, keptPerLayer },
+  seconds: { load: 0, train: 1, evaluate: 1, write: 0, total: 2 },
+});
+const tokensReport: TokensSweepReport = {
+  command: 'tokens sweep',
+  version: '0.1.0',
+  settings: {
+    checkpoint: 'minilm',
+    task: 'mrpc',
+    train: 'train.tsv',
+    eval: 'dev.tsv',
+    newHead: false,
+    ...{ lambda: 0.1, temperature: 2e-3, highest: 0.01, learningRate: 5e-4, seed: 0 },
+    soft: defaultRecipe,
+    hard: defaultRecipe,
+  },
+  device: 'cpu',
+  threads: 2,
+  precision: 'fp32',
+  environment: latency.environment,
+  runs: [
+    { name: 'learned-0.7', method: 'learned', macs: 0.7, report: trainReport(0.82, 0.87, 0.69, [1, 0.6]), latency },
+    { name: 'top-k-0.7', method: 'top-k', macs: 0.7, report: trainReport(0.81, 0.86, 0.7, [0.8, 0.5]) },
+    { name: 'learned-0.5', method: 'learned', macs: 0.5, report: trainReport(0.8, 0.85, 0.5, [0.9, 0.254]), latency },
+    { name: 'learned-lambda-0.1', method: 'learned', lambda: 0.1, report: trainReport(0.79, 0.84, 0.4, [0.6, 0.2]) },
+  ].map((run) => ({ ...run, directory: `tokens/${run.name}` }) as TokensSweepReport['runs'][0]),
+};
 const about = { checkpoint: 'mini & lm', layers: before, command: "espalier prune 'mini & lm'" };
 
 /** The page as it is once its script has run. */
@@ -159,6 +200,40 @@ t.test('a browser draws the charts of a sweep with the numbers of its report', {
   ]);
 });
 
+t.test('the page of a token sweep has a row a checkpoint, after the dense model', (t) => {
+  const html = htmlPage(tokensPage(tokensReport, about));
+  const report = /<script type="application\/json" id="report">(.*?)<\/script>/.exec(html)?.[1] as string;
+  t.strictSame(JSON.parse(report), tokensReport);
+  t.match(html, '<title>mini &amp; lm, mrpc: 4 checkpoints that drop tokens</title>');
+  const rows = [...html.matchAll(/<tr><td>(dense|\S+-[\d.]+)<\/td>(.*?)<\/tr>/g)].map(([, name, cells]) => [
+    name,
+    ...[...(cells as string).matchAll(/<td>(.*?)<\/td>/g)].map(([, cell]) => cell),
+  ]);
+  t.strictSame(rows, [
+    ['dense', '', '', '0.8211', '0.8730', ''],
+    ['learned-0.7', '69.0 %', '2.00x (1.90 to 2.10)', '0.8200', '0.8700', '2.0'],
+    ['top-k-0.7', '70.0 %', '', '0.8100', '0.8600', '2.0'],
+    ['learned-0.5', '50.0 %', '2.00x (1.90 to 2.10)', '0.8000', '0.8500', '2.0'],
+    ['learned-lambda-0.1', '40.0 %', '', '0.7900', '0.8400', '2.0'],
+  ]);
+  t.end();
+});
+
+t.test('a browser draws the charts of a token sweep, a line a method', { skip: skipped() }, async (t) => {
+  const dom = await rendered('tokens', htmlPage(tokensPage(tokensReport, about)));
+  t.strictSame(marksOf(dom), [
+    ['learned, 0.69: 0.82', 'learned, 0.5: 0.8', 'top-k, 0.7: 0.81', 'learned, by lambda, 0.4: 0.79'],
+    ['learned, 0.69: 0.87', 'learned, 0.5: 0.85', 'top-k, 0.7: 0.86', 'learned, by lambda, 0.4: 0.84'],
+    [
+      'learned, 0.69: 2 (1.9 to 2.1)',
+      'learned, 0.5: 2 (1.9 to 2.1)',
+      'as MACs promise, 0.69: 1.449',
+      'as MACs promise, 0.5: 2',
+    ],
+    [100, 60, 80, 50, 90, 25, 60, 20].map((kept) => `${kept} of 100`),
+  ]);
+});
+
 t.test('a browser draws the charts of a benchmark with the numbers of its report', { skip: skipped() }, async (t) => {
   const dom = await rendered('bench', htmlPage(benchPage(benchReport, about)));
   const throughput = ['mini &amp; lm: 9,000', 'onnxruntime 1.30.0: 4,500'];
@@ -172,6 +247,7 @@ t.test('a browser draws the charts of a benchmark with the numbers of its report
 
 t.test('a sweep that has only begun has a page too', (t) => {
   t.match(htmlPage(sweepPage({ ...sweepReport, budgets: [] }, about)), '0 budgets of MACs');
+  t.match(htmlPage(tokensPage({ ...tokensReport, runs: [] }, about)), '0 checkpoints that drop tokens');
   t.end();
 });
 

@@ -1,7 +1,7 @@
 import t from 'tap';
 import type { Example } from '../../src/data/examples.js';
 import { sampleIndices } from '../../src/data/sample.js';
-import { drawCalibration, drawUnlabelled } from '../../src/tasks/calibration.js';
+import { drawCalibration, drawSequences, drawUnlabelled } from '../../src/tasks/calibration.js';
 import { findTask } from '../../src/tasks/task.js';
 import { loadTokenizer } from '../../src/tokenizer/tokenizer.js';
 import { sentimentMini } from '../support/paths.js';
@@ -21,6 +21,16 @@ t.test('examples of one sequence are drawn as their indices are', async (t) => {
   t.strictSame(
     lengths,
     drawn.map((index) => Math.min(8, index + 3)),
+  );
+});
+
+t.test('the same draw without labels gives the same sequences', async (t) => {
+  const examples = ['Fine.', 'Not all that bad.', 'A bore.'].map((text) => ({ text, label: 1 }));
+  const [task, options] = [findTask('sst2'), { maxLength: 8, samples: 12, seed: 3 }];
+  const { batch } = await drawCalibration(examples, task, tokenizer, options);
+  t.strictSame(
+    drawSequences(examples, task, tokenizer, options).flatMap(({ ids }) => ids),
+    [...batch.ids],
   );
 });
 

@@ -83,12 +83,13 @@ const axis = ({ label, percent }: LineChart['x']) => ({ label: percent ? `${labe
 
 function cells({ x, y, cells }: CellChart) {
   const place = { x: 'x', y: 'y' };
+  const rows = [...new Set(cells.map((cell) => cell.y))];
   return Plot.plot({
     width,
-    marginLeft: 56,
+    marginLeft: Math.max(56, 32 + 6 * Math.max(...rows.map((row) => row.length))),
     padding: 0.04,
     x: { label: x, domain: [...new Set(cells.map((cell) => cell.x))] },
-    y: { label: y, domain: [...new Set(cells.map((cell) => cell.y))] },
+    y: { label: y, domain: rows },
     color: { type: 'linear', domain: [0, 1], scheme: 'greens' },
     marks: [
       Plot.cell(cells, {

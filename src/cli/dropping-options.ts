@@ -1,0 +1,47 @@
+import type { Command } from 'commander';
+import type { TrainTokensOptions } from '../index.js';
+import { integerOption } from './options.js';
+import {
+  addTrainingOptions,
+  defined,
+  notNegativeOption,
+  positiveOption,
+  recipeOf,
+  type TrainingFlags,
+} from './training-options.js';
+
+/** What decides how a model is trained to drop tokens, whatever the method and the budget. */
+export interface DroppingFlags extends TrainingFlags {
+  lambda?: number;
+  temperature?: number;
+  thresholdLearningRate?: number;
+  softEpochs?: number;
+  hardEpochs?: number;
+  softLearningRate?: number;
+  hardLearningRate?: number;
+}
+
+export function addDroppingOptions(command: Command): Command {
+  command
+    .addOption(notNegativeOption('--lambda <x>', 'the larger, the fewer tokens go on (default: 0.1)'))
+    .addOption(positiveOption('--temperature <x>', 'of the soft masks (default: 2e-3)'))
+    .addOption(positiveOption('--threshold-learning-rate <x>', 'of the thresholds (default: 5e-4)'))
+    .addOption(integerOption('--soft-epochs <n>', 'passes over the data with soft masks (default: 3)', 1))
+    .addOption(integerOption('--hard-epochs <n>', 'passes over the data while tokens are dropped (default: 3)', 1))
+    .addOption(positiveOption('--soft-learning-rate <x>', 'the highest with soft masks (default: 2e-5)'))
+    .addOption(positiveOption('--hard-learning-rate <x>', 'the highest while tokens are dropped (default: 2e-5)'));
+  return addTrainingOptions(command);
+}
+
+export function droppingOptionsOf(flags: DroppingFlags): Pick<TrainTokensOptions, 'thresholds' | 'soft' | 'hard'> {
+  const { lambda, temperature, thresholdLearningRate: learningRate } = flags;
+  const stage = (epochs: number | undefined, rate: number | undefined) => ({
+    ...recipeOf(flags),
+    ...defined({ epochs, learningRate: rate }),
+  });
+  return {
+    thresholds: defined({ lambda, temperature, learningRate }),
+    soft: stage(flags.softEpochs, flags.softLearningRate),
+    hard: stage(flags.hardEpochs, flags.hardLearningRate),
+  };
+}
