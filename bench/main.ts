@@ -14,6 +14,7 @@ import { onnxExport } from './onnx-export.js';
 import { speedup } from './speedup.js';
 import type { BenchContext, Row } from './support/benchmark.js';
 import { environment } from './support/environment.js';
+import { tokenDropping } from './token-dropping.js';
 import { tokenizer } from './tokenizer.js';
 import { training } from './training.js';
 
@@ -24,6 +25,7 @@ const benchmarks = [
   training,
   kwon,
   speedup,
+  tokenDropping,
   batch256,
   latencyPrediction,
   latencyConstraint,

@@ -3,6 +3,7 @@ import { Engine } from '../src/native/engine.js';
 import { Model } from '../src/native/model.js';
 import type { Calibration } from '../src/prune/fisher.js';
 import { type BenchContext, type Benchmark, type Row, verify } from './support/benchmark.js';
+import { joined } from './support/join-batches.js';
 import { type BenchModel, bertBaseModel, miniLmModel } from './support/models.js';
 import { PyTorchGradients } from './support/pytorch-gradients.js';
 import { compareThroughput } from './support/throughput.js';
@@ -61,15 +62,7 @@ async function runWorkload(
 }
 
 /** All batches as one, which is how calibration samples come. */
-function join({ batches, labels }: Workload): Calibration {
-  const offsets = [0];
-  for (const { packed } of batches) {
-    const first = offsets.at(-1) as number;
-    offsets.push(...Array.from(packed.offsets.subarray(1), (offset) => first + offset));
-  }
-  const concat = (key: 'ids' | 'tokenTypes') => Int32Array.from(batches.flatMap(({ packed }) => [...packed[key]]));
-  return {
-    batch: { ids: concat('ids'), tokenTypes: concat('tokenTypes'), offsets: Int32Array.from(offsets) },
-    labels: Int32Array.from(labels.flatMap((part) => [...part])),
-  };
-}
+const join = ({ batches, labels }: Workload): Calibration => ({
+  batch: joined(batches.map(({ packed }) => packed)),
+  labels: Int32Array.from(labels.flatMap((part) => [...part])),
+});
