@@ -9,13 +9,15 @@ namespace espalier {
 /// What AdamW's formula multiplies with, the same for every element of a step.
 template <typename T>
 struct AdamWFactors {
+  T gradientScale;
   T decay;                         // of the parameter
   T beta1, share1, beta2, share2;  // of a moment and of what it takes in
   T stepSize;                      // of the first moment over the root
   T rootFactor, epsilon;           // the root is sqrt(v) rootFactor + epsilon
 
   explicit AdamWFactors(const AdamWArgs& args)
-      : decay(static_cast<T>(1 - args.learningRate * args.weightDecay)),
+      : gradientScale(static_cast<T>(args.gradientScale)),
+        decay(static_cast<T>(1 - args.learningRate * args.weightDecay)),
         beta1(static_cast<T>(args.beta1)),
         share1(static_cast<T>(1 - args.beta1)),
         beta2(static_cast<T>(args.beta2)),

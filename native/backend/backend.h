@@ -107,12 +107,16 @@ class Backend : public std::enable_shared_from_this<Backend> {
   void attentionBackward(const AttentionBackwardArgs& args);
   void activationBackward(const ActivationBackwardArgs& args);
   void gatherRows(const GatherRowsArgs& args);
-  void scatterAddRows(const ScatterAddRowsArgs& args);
+  void scatterRows(const ScatterRowsArgs& args);
   void selectTokens(const SelectTokensArgs& args);
+  void softTokenMask(const SoftTokenMaskArgs& args);
+  void softTokenMaskBackward(const SoftTokenMaskBackwardArgs& args);
   void transposedProduct(const TransposedProductArgs& args);
   void gram(const GramArgs& args);
   void columnSums(const ColumnSumsArgs& args);
   void subtract(const SubtractArgs& args);
+  void addScaled(const AddScaledArgs& args);
+  void dropout(const DropoutArgs& args);
   void adamW(const AdamWArgs& args);
   void loss(const LossArgs& args);
 

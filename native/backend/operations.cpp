@@ -46,6 +46,18 @@ void requireGroupedGradient(const Arguments& arguments, const NamedMatrix& gradi
   arguments.require(groups != nullptr, "groups is missing");
 }
 
+/// What token thresholds ask of the sequences whose tokens they judge.
+void requireSequences(const Arguments& arguments, int64_t tokens, int32_t sequences, const int32_t* offsets,
+                      const int32_t* lengths) {
+  arguments.require(sequences >= 0, "sequences must not be negative");
+  arguments.require(sequences > 0 || tokens == 0, "there are tokens but no sequences");
+  arguments.require(sequences == 0 || (offsets && lengths), "offsets or lengths is missing");
+}
+
+void requireTemperature(const Arguments& arguments, double temperature) {
+  arguments.require(std::isfinite(temperature) && temperature > 0, "temperature must be finite and positive");
+}
+
 /// An index array as a view, to be compared with others.
 Matrix indexView(const int32_t* indices, int64_t count) {
   return {const_cast<int32_t*>(indices), DType::i32, 1, count, count};
@@ -84,7 +96,14 @@ void Backend::embed(const EmbedArgs& args) {
   arguments.require(args.y.rows == 0 || (args.ids && args.positions), "ids or positions is missing");
   requireLayerNormVectors(arguments, args.gamma, args.beta);
   requireEpsilon(arguments, args.epsilon);
-  arguments.separate({"y", args.y}, {{"word", args.word}, {"position", args.position}, {"tokenType", args.tokenType}});
+  const NamedMatrix y{"y", args.y}, sum{"sum", args.sum}, statistics{"statistics", args.statistics};
+  const NamedMatrix word{"word", args.word}, position{"position", args.position},
+      tokenType{"tokenType", args.tokenType};
+  arguments.optionalShape(sum, args.y.rows, hidden);
+  arguments.optionalShape(statistics, args.y.rows, 2);
+  arguments.separate(y, {word, position, tokenType, sum, statistics});
+  arguments.separate(sum, {word, position, tokenType, statistics});
+  arguments.separate(statistics, {word, position, tokenType});
   check(table_->embed(state_, &args));
 }
 
@@ -193,14 +212,14 @@ void Backend::gatherRows(const GatherRowsArgs& args) {
   check(table_->gatherRows(state_, &args));
 }
 
-void Backend::scatterAddRows(const ScatterAddRowsArgs& args) {
-  const Arguments arguments("scatterAddRows", dtype());
+void Backend::scatterRows(const ScatterRowsArgs& args) {
+  const Arguments arguments("scatterRows", dtype());
   arguments.shape({"x", args.x}, args.x.rows, args.x.cols);
   arguments.shape({"y", args.y}, args.y.rows, args.x.cols);
   arguments.require(args.x.rows == 0 || args.rows, "rows is missing");
   arguments.require(args.x.rows <= args.y.rows, "x has more rows than y, so its rows cannot be distinct");
   arguments.separate({"y", args.y}, {{"x", args.x}});
-  check(table_->scatterAddRows(state_, &args));
+  check(table_->scatterRows(state_, &args));
 }
 
 void Backend::selectTokens(const SelectTokensArgs& args) {
@@ -208,9 +227,7 @@ void Backend::selectTokens(const SelectTokensArgs& args) {
   const int64_t tokens = args.scores.rows;
   arguments.shape({"scores", args.scores}, tokens, 1, sumsDType(dtype()));
   arguments.require(std::isfinite(args.threshold), "threshold must be finite");
-  arguments.require(args.sequences >= 0, "sequences must not be negative");
-  arguments.require(args.sequences > 0 || tokens == 0, "scores has tokens but there are no sequences");
-  arguments.require(args.sequences == 0 || (args.offsets && args.lengths), "offsets or lengths is missing");
+  requireSequences(arguments, tokens, args.sequences, args.offsets, args.lengths);
   arguments.require(tokens == 0 || args.rows, "rows is missing");
   arguments.require(args.newOffsets != nullptr, "newOffsets is missing");
   const Matrix offsets = indexView(args.offsets, args.sequences + int64_t{1});
@@ -220,6 +237,39 @@ void Backend::selectTokens(const SelectTokensArgs& args) {
   arguments.separate({"rows", rows}, {scores, {"offsets", offsets}, {"lengths", lengths}, {"newOffsets", newOffsets}});
   arguments.separate({"newOffsets", newOffsets}, {scores, {"offsets", offsets}, {"lengths", lengths}});
   check(table_->selectTokens(state_, &args));
+}
+
+void Backend::softTokenMask(const SoftTokenMaskArgs& args) {
+  const Arguments arguments("softTokenMask", dtype());
+  const NamedMatrix x{"x", args.x}, scores{"scores", args.scores}, y{"y", args.y}, masks{"masks", args.masks};
+  const int64_t tokens = args.x.rows;
+  arguments.shape(x, tokens, args.x.cols);
+  arguments.shape(y, tokens, args.x.cols);
+  for (const NamedMatrix& matrix : {scores, masks}) arguments.shape(matrix, tokens, 1, sumsDType(dtype()));
+  requireSequences(arguments, tokens, args.sequences, args.offsets, args.lengths);
+  arguments.require(std::isfinite(args.threshold), "threshold must be finite");
+  requireTemperature(arguments, args.temperature);
+  arguments.separate(y, {x, scores, masks});
+  arguments.separate(masks, {x, scores});
+  check(table_->softTokenMask(state_, &args));
+}
+
+void Backend::softTokenMaskBackward(const SoftTokenMaskBackwardArgs& args) {
+  const Arguments arguments("softTokenMaskBackward", dtype());
+  const NamedMatrix dy{"dy", args.dy}, x{"x", args.x}, masks{"masks", args.masks}, dx{"dx", args.dx};
+  const NamedMatrix dScores{"dScores", args.dScores}, dThreshold{"dThreshold", args.dThreshold};
+  const int64_t tokens = args.x.rows;
+  for (const NamedMatrix& matrix : {dy, x, dx}) arguments.shape(matrix, tokens, args.x.cols);
+  for (const NamedMatrix& matrix : {masks, dScores}) arguments.shape(matrix, tokens, 1, sumsDType(dtype()));
+  arguments.shape(dThreshold, 1, 1, DType::f64);
+  requireSequences(arguments, tokens, args.sequences, args.offsets, args.lengths);
+  requireTemperature(arguments, args.temperature);
+  arguments.require(std::isfinite(args.sparsity), "sparsity must be finite");
+  arguments.sameOrSeparate(dx, dy);
+  arguments.separate(dx, {x, masks, dScores, dThreshold});
+  arguments.separate(dScores, {dy, x, masks, dThreshold});
+  arguments.separate(dThreshold, {dy, x, masks});
+  check(table_->softTokenMaskBackward(state_, &args));
 }
 
 void Backend::transposedProduct(const TransposedProductArgs& args) {
@@ -260,6 +310,27 @@ void Backend::subtract(const SubtractArgs& args) {
   check(table_->subtract(state_, &args));
 }
 
+void Backend::addScaled(const AddScaledArgs& args) {
+  const Arguments arguments("addScaled", dtype());
+  arguments.shape({"x", args.x}, args.x.rows, args.x.cols);
+  arguments.shape({"y", args.y}, args.x.rows, args.x.cols);
+  arguments.require(std::isfinite(args.factor), "factor must be finite");
+  arguments.separate({"y", args.y}, {{"x", args.x}});
+  check(table_->addScaled(state_, &args));
+}
+
+void Backend::dropout(const DropoutArgs& args) {
+  const Arguments arguments("dropout", dtype());
+  const NamedMatrix x{"x", args.x}, residual{"residual", args.residual}, y{"y", args.y};
+  arguments.shape(x, args.x.rows, args.x.cols);
+  arguments.shape(y, args.x.rows, args.x.cols);
+  arguments.optionalShape(residual, args.x.rows, args.x.cols);
+  arguments.require(args.rate >= 0 && args.rate < 1, "rate must lie in [0, 1)");
+  arguments.sameOrSeparate(y, x);
+  arguments.sameOrSeparate(y, residual);
+  check(table_->dropout(state_, &args));
+}
+
 void Backend::adamW(const AdamWArgs& args) {
   const Arguments arguments("adamW", dtype());
   const NamedMatrix parameter{"parameter", args.parameter}, gradient{"gradient", args.gradient};
@@ -273,6 +344,7 @@ void Backend::adamW(const AdamWArgs& args) {
   arguments.require(args.beta2 >= 0 && args.beta2 < 1, "beta2 must lie in [0, 1)");
   requireEpsilon(arguments, args.epsilon);
   arguments.require(args.step >= 1, "step is counted from 1");
+  arguments.require(std::isfinite(args.gradientScale), "gradientScale must be finite");
   arguments.separate(parameter, {gradient, firstMoment, secondMoment});
   arguments.separate(firstMoment, {gradient, secondMoment});
   arguments.separate(secondMoment, {gradient});

@@ -54,7 +54,8 @@ struct LinearArgs {
 };
 
 /// y = layerNorm(word[id] + position[position] + tokenType[type]). Tables are [entries, hidden]; y: [tokens, hidden].
-/// ids, positions and tokenTypes are validated by the caller. tokenTypes may be null (DistilBERT).
+/// ids, positions and tokenTypes are validated by the caller. tokenTypes may be null (DistilBERT). `sum` and
+/// `statistics`, when given, receive what layerNormBackward() takes for its x and statistics.
 struct EmbedArgs {
   const int32_t* ids = nullptr;
   const int32_t* positions = nullptr;
@@ -64,6 +65,8 @@ struct EmbedArgs {
   const void* beta = nullptr;
   double epsilon = 0;
   Matrix y;
+  Matrix sum = {};         // [tokens, hidden]
+  Matrix statistics = {};  // [tokens, 2]: mean, rstd
 };
 
 /// What the summed embeddings' gradient dy adds to one table: gradient row ids[e] += the rows of dy that took entry e,
@@ -157,11 +160,12 @@ struct GatherRowsArgs {
   Matrix y;
 };
 
-/// y[rows[i]] += x[i]; the rows are distinct. The backward of gatherRows.
-struct ScatterAddRowsArgs {
+/// y[rows[i]] = x[i], or += x[i] with `accumulate`, which is the backward of gatherRows; the rows are distinct.
+struct ScatterRowsArgs {
   Matrix x;
   const int32_t* rows = nullptr;
   Matrix y;
+  bool accumulate = false;
 };
 
 /// Which tokens go on: the first of each sequence, and every token with scores[token] >= threshold * lengths[sequence].
@@ -177,6 +181,40 @@ struct SelectTokensArgs {
   double threshold = 0;
   int32_t* rows = nullptr;        // room for every token
   int32_t* newOffsets = nullptr;  // [sequences + 1]
+};
+
+/// The choice of selectTokens() made differentiable (Kim et al., "Learned Token Pruning", 2021, section 3.3):
+///   y[i] = masks[i] x[i];  masks[i] = sigmoid((scores[i] / lengths[sequence] - threshold) / temperature),
+/// and 1 for the first token of each sequence. As for selectTokens() the caller multiplies the threshold, and with it
+/// the temperature, by the number of heads. Lengths are positive where a sequence has tokens.
+struct SoftTokenMaskArgs {
+  Matrix x;       // [tokens, hidden]
+  Matrix scores;  // [tokens, 1] in sumsDType()
+  const int32_t* offsets = nullptr;
+  const int32_t* lengths = nullptr;  // [sequences]
+  int32_t sequences = 0;
+  double threshold = 0;
+  double temperature = 1;
+  Matrix y;
+  Matrix masks;  // [tokens, 1] in sumsDType()
+};
+
+/// Gradients of softTokenMask(), and of a penalty of `sparsity` times the sum over the sequences of their masks' sum
+/// over `lengths`; x and masks as in the forward. dx[i] = masks[i] dy[i]. With
+///   d[i] = (<dy[i], x[i]> + sparsity / lengths[sequence]) masks[i] (1 - masks[i]) / temperature,
+/// which is 0 for first tokens: dScores[i] = d[i] / lengths[sequence]; dThreshold -= the sum of d. dx may alias dy.
+struct SoftTokenMaskBackwardArgs {
+  Matrix dy;
+  Matrix x;
+  Matrix masks;
+  const int32_t* offsets = nullptr;
+  const int32_t* lengths = nullptr;  // [sequences]
+  int32_t sequences = 0;
+  double temperature = 1;
+  double sparsity = 0;
+  Matrix dx;
+  Matrix dScores;     // [tokens, 1] in sumsDType(), overwritten
+  Matrix dThreshold;  // [1, 1] in f64, added to
 };
 
 /// c (+)= a' b with a: [n, p], b: [n, q], c: [p, q] in f64, or in the backend's dtype. `accumulate` adds to c.
@@ -207,8 +245,26 @@ struct SubtractArgs {
   Matrix y;
 };
 
+/// y += factor * x.
+struct AddScaledArgs {
+  Matrix x;
+  double factor = 1;
+  Matrix y;
+};
+
+/// y = residual + keep * x / (1 - rate), without a residual where it is absent. Element (row, col) is dropped, keep =
+/// 0, with probability `rate`; which ones are depends on `key`, row, col and the number of columns alone and is the
+/// same on every backend (backend/dropout.h). The same call on the gradient is the backward. y may alias x or residual.
+struct DropoutArgs {
+  Matrix x;
+  double rate = 0;  // in [0, 1)
+  uint64_t key = 0;
+  Matrix residual;
+  Matrix y;
+};
+
 /// One step of AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019) as PyTorch takes it. With g
-/// the gradient, m and v its moments, and t = `step`, counted from 1:
+/// gradientScale times `gradient`, m and v its moments, and t = `step`, counted from 1:
 ///   m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g g;
 ///   parameter = (1 - learningRate weightDecay) parameter
 ///               - learningRate / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + epsilon).
@@ -221,6 +277,7 @@ struct AdamWArgs {
   double epsilon = 1e-8;
   double weightDecay = 0;
   int64_t step = 1;
+  double gradientScale = 1;  // the mean over a batch and clipping in one factor
 };
 
 enum class LossKind : int32_t { crossEntropy = 0, meanSquared = 1, span = 2 };

@@ -11,7 +11,7 @@
 namespace espalier {
 
 /// Grows by one with every incompatible change of this file or ops.h.
-constexpr int kBackendAbi = 4;
+constexpr int kBackendAbi = 5;
 
 /// What an operation returns; `message` is static or owned by the backend's state until the next call on this thread.
 struct Status {
@@ -76,12 +76,16 @@ struct BackendTable {
   Status (*attentionBackward)(BackendState*, const AttentionBackwardArgs*);
   Status (*activationBackward)(BackendState*, const ActivationBackwardArgs*);
   Status (*gatherRows)(BackendState*, const GatherRowsArgs*);
-  Status (*scatterAddRows)(BackendState*, const ScatterAddRowsArgs*);
+  Status (*scatterRows)(BackendState*, const ScatterRowsArgs*);
   Status (*selectTokens)(BackendState*, const SelectTokensArgs*);
+  Status (*softTokenMask)(BackendState*, const SoftTokenMaskArgs*);
+  Status (*softTokenMaskBackward)(BackendState*, const SoftTokenMaskBackwardArgs*);
   Status (*transposedProduct)(BackendState*, const TransposedProductArgs*);
   Status (*gram)(BackendState*, const GramArgs*);
   Status (*columnSums)(BackendState*, const ColumnSumsArgs*);
   Status (*subtract)(BackendState*, const SubtractArgs*);
+  Status (*addScaled)(BackendState*, const AddScaledArgs*);
+  Status (*dropout)(BackendState*, const DropoutArgs*);
   Status (*adamW)(BackendState*, const AdamWArgs*);
   Status (*loss)(BackendState*, const LossArgs*);
 

@@ -24,8 +24,8 @@ void adamW(const AdamWArgs& args, int threads) {
   forEachChunk(threads, args.parameter.rows, rowsPerChunk(cols), [&](int64_t first, int64_t rows) {
     for (int64_t row = first; row < first + rows; ++row) {
       cpuKernels().adamW({cols, args.parameter.row<float>(row), args.firstMoment.row<float>(row),
-                          args.secondMoment.row<float>(row), gradientRow(args.gradient, row), factors.decay,
-                          factors.beta1, factors.share1, factors.beta2, factors.share2, factors.stepSize,
+                          args.secondMoment.row<float>(row), gradientRow(args.gradient, row), factors.gradientScale,
+                          factors.decay, factors.beta1, factors.share1, factors.beta2, factors.share2, factors.stepSize,
                           factors.rootFactor, factors.epsilon});
     }
   });

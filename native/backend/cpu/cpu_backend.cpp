@@ -129,12 +129,16 @@ BackendTable makeTable() {
   table.attentionBackward = run<AttentionBackwardArgs, attentionBackward>;
   table.activationBackward = run<ActivationBackwardArgs, activationBackward>;
   table.gatherRows = run<GatherRowsArgs, gatherRows>;
-  table.scatterAddRows = run<ScatterAddRowsArgs, scatterAddRows>;
+  table.scatterRows = run<ScatterRowsArgs, scatterRows>;
   table.selectTokens = run<SelectTokensArgs, selectTokens>;
+  table.softTokenMask = run<SoftTokenMaskArgs, softTokenMask>;
+  table.softTokenMaskBackward = run<SoftTokenMaskBackwardArgs, softTokenMaskBackward>;
   table.transposedProduct = run<TransposedProductArgs, transposedProduct>;
   table.gram = run<GramArgs, gram>;
   table.columnSums = run<ColumnSumsArgs, columnSums>;
   table.subtract = run<SubtractArgs, subtract>;
+  table.addScaled = run<AddScaledArgs, addScaled>;
+  table.dropout = run<DropoutArgs, dropout>;
   table.adamW = run<AdamWArgs, adamW>;
   table.loss = run<LossArgs, loss>;
   return table;

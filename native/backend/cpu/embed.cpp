@@ -5,30 +5,25 @@ namespace espalier::cpu {
 namespace {
 
 /// The summed embedding of one token.
-void sumEmbeddings(const EmbedArgs& args, int64_t token, float* y) {
+void sumEmbeddings(const EmbedArgs& args, int64_t token, float* sum) {
   const int64_t cols = args.y.cols;
   const float* word = args.word.row<float>(args.ids[token]);
   const float* position = args.position.row<float>(args.positions[token]);
-  for (int64_t col = 0; col < cols; ++col) y[col] = word[col] + position[col];
+  for (int64_t col = 0; col < cols; ++col) sum[col] = word[col] + position[col];
   if (args.tokenTypes == nullptr) return;
   const float* tokenType = args.tokenType.row<float>(args.tokenTypes[token]);
-  for (int64_t col = 0; col < cols; ++col) y[col] += tokenType[col];
+  for (int64_t col = 0; col < cols; ++col) sum[col] += tokenType[col];
 }
 
 }  // namespace
 
 void embed(const EmbedArgs& args, int threads) {
   const int64_t cols = args.y.cols;
+  const Matrix& sum = args.sum ? args.sum : args.y;
   forEachChunk(threads, args.y.rows, rowsPerChunk(cols), [&](int64_t first, int64_t rows) {
-    for (int64_t token = first; token < first + rows; ++token) sumEmbeddings(args, token, args.y.row<float>(token));
-    cpuKernels().layerNorm({rows,
-                            cols,
-                            constRowsOf(args.y, first),
-                            floats(args.gamma),
-                            floats(args.beta),
-                            static_cast<float>(args.epsilon),
-                            rowsOf(args.y, first),
-                            {}});
+    for (int64_t token = first; token < first + rows; ++token) sumEmbeddings(args, token, sum.row<float>(token));
+    cpuKernels().layerNorm({rows, cols, constRowsOf(sum, first), floats(args.gamma), floats(args.beta),
+                            static_cast<float>(args.epsilon), rowsOf(args.y, first), rowsOf(args.statistics, first)});
   });
 }
 

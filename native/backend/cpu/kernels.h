@@ -82,7 +82,7 @@ struct AdamWKernelArgs {
   int64_t cols;
   float *parameter, *firstMoment, *secondMoment;
   const float* gradient;
-  float decay, beta1, share1, beta2, share2, stepSize, rootFactor, epsilon;
+  float gradientScale, decay, beta1, share1, beta2, share2, stepSize, rootFactor, epsilon;
 };
 
 struct CpuKernels {

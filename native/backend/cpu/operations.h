@@ -15,10 +15,14 @@ void attention(const AttentionArgs& args, int threads);
 void attentionBackward(const AttentionBackwardArgs& args, int threads);
 void activationBackward(const ActivationBackwardArgs& args, int threads);
 void gatherRows(const GatherRowsArgs& args, int threads);
-void scatterAddRows(const ScatterAddRowsArgs& args, int threads);
+void scatterRows(const ScatterRowsArgs& args, int threads);
 void selectTokens(const SelectTokensArgs& args, int threads);
+void softTokenMask(const SoftTokenMaskArgs& args, int threads);
+void softTokenMaskBackward(const SoftTokenMaskBackwardArgs& args, int threads);
 void columnSums(const ColumnSumsArgs& args, int threads);
 void subtract(const SubtractArgs& args, int threads);
+void addScaled(const AddScaledArgs& args, int threads);
+void dropout(const DropoutArgs& args, int threads);
 void adamW(const AdamWArgs& args, int threads);
 void loss(const LossArgs& args, int threads);
 

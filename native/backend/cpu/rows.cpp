@@ -14,12 +14,12 @@ void gatherRows(const GatherRowsArgs& args, int threads) {
   });
 }
 
-void scatterAddRows(const ScatterAddRowsArgs& args, int threads) {
+void scatterRows(const ScatterRowsArgs& args, int threads) {
   forEachChunk(threads, args.x.rows, rowsPerChunk(args.x.cols), [&](int64_t first, int64_t rows) {
     for (int64_t i = first; i < first + rows; ++i) {
       const float* x = args.x.row<float>(i);
       float* y = args.y.row<float>(args.rows[i]);
-      for (int64_t col = 0; col < args.x.cols; ++col) y[col] += x[col];
+      for (int64_t col = 0; col < args.x.cols; ++col) y[col] = args.accumulate ? y[col] + x[col] : x[col];
     }
   });
 }

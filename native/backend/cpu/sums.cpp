@@ -33,4 +33,15 @@ void subtract(const SubtractArgs& args, int threads) {
   });
 }
 
+void addScaled(const AddScaledArgs& args, int threads) {
+  const float factor = static_cast<float>(args.factor);
+  forEachChunk(threads, args.x.rows, rowsPerChunk(args.x.cols), [&](int64_t first, int64_t rows) {
+    for (int64_t row = first; row < first + rows; ++row) {
+      const float* x = args.x.row<float>(row);
+      float* y = args.y.row<float>(row);
+      for (int64_t col = 0; col < args.x.cols; ++col) y[col] += factor * x[col];
+    }
+  });
+}
+
 }  // namespace espalier::cpu

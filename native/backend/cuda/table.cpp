@@ -213,12 +213,17 @@ BackendTable makeTable() {
   table.activationBackward =
       runInFloat<ActivationBackwardArgs, onRuntime<ActivationBackwardArgs, activationBackward<float>>>;
   table.gatherRows = kEveryType<GatherRowsArgs, gatherRows<float>, gatherRows<Half>, gatherRows<Bfloat16>>;
-  table.scatterAddRows = runInFloat<ScatterAddRowsArgs, onStream<ScatterAddRowsArgs, scatterAddRows<float>>>;
+  table.scatterRows = runInFloat<ScatterRowsArgs, onStream<ScatterRowsArgs, scatterRows<float>>>;
   table.selectTokens = runSelectTokens;
+  table.softTokenMask = runInFloat<SoftTokenMaskArgs, onStream<SoftTokenMaskArgs, softTokenMask<float>>>;
+  table.softTokenMaskBackward =
+      runInFloat<SoftTokenMaskBackwardArgs, onRuntime<SoftTokenMaskBackwardArgs, softTokenMaskBackward<float>>>;
   table.transposedProduct = runInFloat<TransposedProductArgs, runTransposedProduct>;
   table.gram = runInFloat<GramArgs, runGram>;
   table.columnSums = runInFloat<ColumnSumsArgs, onRuntime<ColumnSumsArgs, columnSums<float>>>;
   table.subtract = runInFloat<SubtractArgs, onStream<SubtractArgs, subtract<float>>>;
+  table.addScaled = runInFloat<AddScaledArgs, onStream<AddScaledArgs, addScaled<float>>>;
+  table.dropout = runInFloat<DropoutArgs, onStream<DropoutArgs, dropout<float>>>;
   table.adamW = runInFloat<AdamWArgs, onStream<AdamWArgs, adamW<float>>>;
   table.loss = runInFloat<LossArgs, onStream<LossArgs, loss<float>>>;
   table.solver = &SolverEntries<onRuntime>::kTable;

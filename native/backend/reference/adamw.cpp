@@ -12,7 +12,8 @@ void adamW(const AdamWArgs& args) {
   const bool inDouble = args.gradient.dtype == DType::f64;
   for (int64_t r = 0; r < args.parameter.rows; ++r) {
     for (int64_t c = 0; c < args.parameter.cols; ++c) {
-      const T g = inDouble ? static_cast<T>(args.gradient.row<double>(r)[c]) : args.gradient.row<T>(r)[c];
+      const T given = inDouble ? static_cast<T>(args.gradient.row<double>(r)[c]) : args.gradient.row<T>(r)[c];
+      const T g = factors.gradientScale * given;
       T& m = args.firstMoment.row<T>(r)[c];
       T& v = args.secondMoment.row<T>(r)[c];
       T& parameter = args.parameter.row<T>(r)[c];

@@ -22,6 +22,14 @@ RowStatistics<T> rowStatistics(const T* x, int64_t cols, double epsilon) {
   return {mean, 1 / std::sqrt(squares / static_cast<T>(cols) + static_cast<T>(epsilon))};
 }
 
+/// Saves a row's statistics where they are wanted.
+template <typename T>
+void keep(const RowStatistics<T>& statistics, const Matrix& wanted, int64_t row) {
+  if (!wanted) return;
+  wanted.row<T>(row)[0] = statistics.mean;
+  wanted.row<T>(row)[1] = statistics.rstd;
+}
+
 template <typename T>
 void normalise(const T* x, const RowStatistics<T>& statistics, const T* gamma, const T* beta, int64_t cols, T* y) {
   for (int64_t c = 0; c < cols; ++c) y[c] = gamma[c] * ((x[c] - statistics.mean) * statistics.rstd) + beta[c];
@@ -48,12 +56,14 @@ void embed(const EmbedArgs& args) {
   const T* gamma = vectorOf<T>(args.gamma);
   const T* beta = vectorOf<T>(args.beta);
   for (int64_t r = 0; r < args.y.rows; ++r) {
-    T* y = args.y.row<T>(r);
+    T* sum = (args.sum ? args.sum : args.y).row<T>(r);
     const T* word = args.word.row<T>(args.ids[r]);
     const T* position = args.position.row<T>(args.positions[r]);
     const T* tokenType = args.tokenTypes ? args.tokenType.row<T>(args.tokenTypes[r]) : nullptr;
-    for (int64_t c = 0; c < args.y.cols; ++c) y[c] = word[c] + position[c] + (tokenType ? tokenType[c] : T(0));
-    normalise(y, rowStatistics(y, args.y.cols, args.epsilon), gamma, beta, args.y.cols, y);
+    for (int64_t c = 0; c < args.y.cols; ++c) sum[c] = word[c] + position[c] + (tokenType ? tokenType[c] : T(0));
+    const RowStatistics<T> statistics = rowStatistics(sum, args.y.cols, args.epsilon);
+    normalise(sum, statistics, gamma, beta, args.y.cols, args.y.row<T>(r));
+    keep(statistics, args.statistics, r);
   }
 }
 
@@ -63,10 +73,7 @@ void layerNorm(const LayerNormArgs& args) {
     const T* x = args.x.row<T>(r);
     const RowStatistics<T> statistics = rowStatistics(x, args.x.cols, args.epsilon);
     normalise(x, statistics, vectorOf<T>(args.gamma), vectorOf<T>(args.beta), args.x.cols, args.y.row<T>(r));
-    if (args.statistics) {
-      args.statistics.row<T>(r)[0] = statistics.mean;
-      args.statistics.row<T>(r)[1] = statistics.rstd;
-    }
+    keep(statistics, args.statistics, r);
   }
 }
 

@@ -63,9 +63,13 @@ void activationBackward(const ActivationBackwardArgs& args);
 template <typename T>
 void gatherRows(const GatherRowsArgs& args);
 template <typename T>
-void scatterAddRows(const ScatterAddRowsArgs& args);
+void scatterRows(const ScatterRowsArgs& args);
 template <typename T>
 void selectTokens(const SelectTokensArgs& args);
+template <typename T>
+void softTokenMask(const SoftTokenMaskArgs& args);
+template <typename T>
+void softTokenMaskBackward(const SoftTokenMaskBackwardArgs& args);
 template <typename T>
 void transposedProduct(const TransposedProductArgs& args);
 template <typename T>
@@ -74,6 +78,10 @@ template <typename T>
 void columnSums(const ColumnSumsArgs& args);
 template <typename T>
 void subtract(const SubtractArgs& args);
+template <typename T>
+void addScaled(const AddScaledArgs& args);
+template <typename T>
+void dropout(const DropoutArgs& args);
 template <typename T>
 void adamW(const AdamWArgs& args);
 template <typename T>

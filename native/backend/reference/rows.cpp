@@ -1,3 +1,4 @@
+#include "backend/dropout.h"
 #include "backend/reference/operations.h"
 
 namespace espalier::reference {
@@ -10,9 +11,11 @@ void gatherRows(const GatherRowsArgs& args) {
 }
 
 template <typename T>
-void scatterAddRows(const ScatterAddRowsArgs& args) {
+void scatterRows(const ScatterRowsArgs& args) {
   for (int64_t r = 0; r < args.x.rows; ++r) {
-    for (int64_t c = 0; c < args.x.cols; ++c) args.y.row<T>(args.rows[r])[c] += args.x.row<T>(r)[c];
+    const T* x = args.x.row<T>(r);
+    T* y = args.y.row<T>(args.rows[r]);
+    for (int64_t c = 0; c < args.x.cols; ++c) y[c] = args.accumulate ? y[c] + x[c] : x[c];
   }
 }
 
@@ -51,15 +54,37 @@ void subtract(const SubtractArgs& args) {
   }
 }
 
+template <typename T>
+void addScaled(const AddScaledArgs& args) {
+  for (int64_t r = 0; r < args.y.rows; ++r) {
+    for (int64_t c = 0; c < args.y.cols; ++c) args.y.row<T>(r)[c] += static_cast<T>(args.factor) * args.x.row<T>(r)[c];
+  }
+}
+
+template <typename T>
+void dropout(const DropoutArgs& args) {
+  const DropoutFactors<T> factors(args);
+  for (int64_t r = 0; r < args.y.rows; ++r) {
+    for (int64_t c = 0; c < args.y.cols; ++c) {
+      const T residual = args.residual ? args.residual.row<T>(r)[c] : T(0);
+      args.y.row<T>(r)[c] = residual + args.x.row<T>(r)[c] * factors.of(r * args.y.cols + c);
+    }
+  }
+}
+
 template void gatherRows<float>(const GatherRowsArgs&);
 template void gatherRows<double>(const GatherRowsArgs&);
-template void scatterAddRows<float>(const ScatterAddRowsArgs&);
-template void scatterAddRows<double>(const ScatterAddRowsArgs&);
+template void scatterRows<float>(const ScatterRowsArgs&);
+template void scatterRows<double>(const ScatterRowsArgs&);
 template void embedBackward<float>(const EmbedBackwardArgs&);
 template void embedBackward<double>(const EmbedBackwardArgs&);
 template void selectTokens<float>(const SelectTokensArgs&);
 template void selectTokens<double>(const SelectTokensArgs&);
 template void subtract<float>(const SubtractArgs&);
 template void subtract<double>(const SubtractArgs&);
+template void addScaled<float>(const AddScaledArgs&);
+template void addScaled<double>(const AddScaledArgs&);
+template void dropout<float>(const DropoutArgs&);
+template void dropout<double>(const DropoutArgs&);
 
 }  // namespace espalier::reference

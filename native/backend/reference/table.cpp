@@ -116,12 +116,17 @@ BackendTable makeTable() {
   table.attentionBackward = run<AttentionBackwardArgs, attentionBackward<float>, attentionBackward<double>>;
   table.activationBackward = run<ActivationBackwardArgs, activationBackward<float>, activationBackward<double>>;
   table.gatherRows = run<GatherRowsArgs, gatherRows<float>, gatherRows<double>>;
-  table.scatterAddRows = run<ScatterAddRowsArgs, scatterAddRows<float>, scatterAddRows<double>>;
+  table.scatterRows = run<ScatterRowsArgs, scatterRows<float>, scatterRows<double>>;
   table.selectTokens = run<SelectTokensArgs, selectTokens<float>, selectTokens<double>>;
+  table.softTokenMask = run<SoftTokenMaskArgs, softTokenMask<float>, softTokenMask<double>>;
+  table.softTokenMaskBackward =
+      run<SoftTokenMaskBackwardArgs, softTokenMaskBackward<float>, softTokenMaskBackward<double>>;
   table.transposedProduct = run<TransposedProductArgs, transposedProduct<float>, transposedProduct<double>>;
   table.gram = run<GramArgs, gram<float>, gram<double>>;
   table.columnSums = run<ColumnSumsArgs, columnSums<float>, columnSums<double>>;
   table.subtract = run<SubtractArgs, subtract<float>, subtract<double>>;
+  table.addScaled = run<AddScaledArgs, addScaled<float>, addScaled<double>>;
+  table.dropout = run<DropoutArgs, dropout<float>, dropout<double>>;
   table.adamW = run<AdamWArgs, adamW<float>, adamW<double>>;
   table.loss = run<LossArgs, loss<float>, loss<double>>;
   return table;

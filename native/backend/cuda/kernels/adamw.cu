@@ -11,7 +11,7 @@ __global__ void adamWKernel(AdamWFactors<float> factors, RowsOf<const Gradient> 
                             RowsOf<T> parameters, RowsOf<T> firstMoments, RowsOf<T> secondMoments) {
   const auto [row, column] = cellOf(cols, 1);
   if (row >= rows) return;
-  const auto gradient = static_cast<float>(gradients.row(row)[column]);
+  const float gradient = factors.gradientScale * static_cast<float>(gradients.row(row)[column]);
   T &parameter = parameters.row(row)[column], &first = firstMoments.row(row)[column];
   T& second = secondMoments.row(row)[column];
   first = factors.beta1 * first + factors.share1 * gradient;

@@ -3,6 +3,7 @@
 #include "backend/cuda/kernels/activations.h"
 #include "backend/cuda/kernels/operations.h"
 #include "backend/cuda/kernels/vectors.h"
+#include "backend/dropout.h"
 
 namespace espalier::cuda {
 namespace {
@@ -116,11 +117,13 @@ void launchGather(const Matrix& x, const int32_t* rows, const Matrix& y, Stream 
 }
 
 template <typename T>
-__global__ void scatterAddKernel(RowsOf<const T> x, const int32_t* rows, int64_t count, int64_t cols, RowsOf<T> y) {
+__global__ void scatterKernel(RowsOf<const T> x, const int32_t* rows, bool accumulate, int64_t count, int64_t cols,
+                              RowsOf<T> y) {
   const auto [row, column] = cellOf(cols, 1);
   if (row >= count) return;
+  const T value = x.row(row)[column];
   T& target = y.row(rows[row])[column];
-  target = fromFloat<T>(toFloat(target) + toFloat(x.row(row)[column]));
+  target = accumulate ? fromFloat<T>(toFloat(target) + toFloat(value)) : value;
 }
 
 template <typename T>
@@ -130,6 +133,27 @@ __global__ void subtractKernel(RowsOf<const T> x, RowsOf<const T> z, const T* bi
   if (row >= rows) return;
   const float shift = bias ? toFloat(bias[column]) : 0.0f;
   y.row(row)[column] = fromFloat<T>(toFloat(x.row(row)[column]) - toFloat(z.row(row)[column]) - shift);
+}
+
+template <typename T>
+__global__ void addScaledKernel(RowsOf<const T> x, float factor, int64_t rows, int64_t cols, RowsOf<T> y) {
+  const auto [row, column] = cellOf(cols, 1);
+  if (row >= rows) return;
+  T& target = y.row(row)[column];
+  target = fromFloat<T>(toFloat(target) + factor * toFloat(x.row(row)[column]));
+}
+
+template <typename T, bool kAligned, int N = kWidest<T>>
+__global__ void dropoutKernel(RowsOf<const T> x, DropoutFactors<float> factors, RowsOf<const T> residual, int64_t rows,
+                              int64_t cols, RowsOf<T> y) {
+  const auto [row, column] = cellOf(cols, N);
+  if (row >= rows) return;
+  const int64_t count = cols - column;
+  const Floats<N> values = load<kAligned, T>(x.row(row) + column, count);
+  Floats<N> sum = {};
+  if (residual.data) sum = load<kAligned, T>(residual.row(row) + column, count);
+  for (int i = 0; i < N; ++i) sum[i] += values[i] * factors.of(row * cols + column + i);
+  store<kAligned>(y.row(row) + column, count, sum);
 }
 
 constexpr int kTile = 32;
@@ -204,9 +228,9 @@ void copyRows(const Matrix& from, const Matrix& to, Stream stream) {
 }
 
 template <typename T>
-void scatterAddRows(const ScatterAddRowsArgs& args, Stream stream) {
-  launch(scatterAddKernel<T>, blocksFor(cellsOf(args.x.rows, args.x.cols, 1)), dim3(kThreads), 0, stream,
-         RowsOf<const T>(args.x), args.rows, args.x.rows, args.x.cols, RowsOf<T>(args.y));
+void scatterRows(const ScatterRowsArgs& args, Stream stream) {
+  launch(scatterKernel<T>, blocksFor(cellsOf(args.x.rows, args.x.cols, 1)), dim3(kThreads), 0, stream,
+         RowsOf<const T>(args.x), args.rows, args.accumulate, args.x.rows, args.x.cols, RowsOf<T>(args.y));
 }
 
 template <typename T>
@@ -214,6 +238,22 @@ void subtract(const SubtractArgs& args, Stream stream) {
   launch(subtractKernel<T>, blocksFor(cellsOf(args.y.rows, args.y.cols, 1)), dim3(kThreads), 0, stream,
          RowsOf<const T>(args.x), RowsOf<const T>(args.z), static_cast<const T*>(args.bias), args.y.rows, args.y.cols,
          RowsOf<T>(args.y));
+}
+
+template <typename T>
+void addScaled(const AddScaledArgs& args, Stream stream) {
+  launch(addScaledKernel<T>, blocksFor(cellsOf(args.y.rows, args.y.cols, 1)), dim3(kThreads), 0, stream,
+         RowsOf<const T>(args.x), static_cast<float>(args.factor), args.y.rows, args.y.cols, RowsOf<T>(args.y));
+}
+
+template <typename T>
+void dropout(const DropoutArgs& args, Stream stream) {
+  const auto start = [&](auto kernel) {
+    launch(kernel, blocksFor(cellsOf(args.y.rows, args.y.cols, kWidest<T>)), dim3(kThreads), 0, stream,
+           RowsOf<const T>(args.x), DropoutFactors<float>(args), RowsOf<const T>(args.residual), args.y.rows,
+           args.y.cols, RowsOf<T>(args.y));
+  };
+  startAligned({args.x, args.residual, args.y}) ? start(dropoutKernel<T, true>) : start(dropoutKernel<T, false>);
 }
 
 template <typename T>
@@ -238,8 +278,10 @@ template void gatherRows<Bfloat16>(const GatherRowsArgs&, Stream);
 template void copyRows<float>(const Matrix&, const Matrix&, Stream);
 template void copyRows<Half>(const Matrix&, const Matrix&, Stream);
 template void copyRows<Bfloat16>(const Matrix&, const Matrix&, Stream);
-template void scatterAddRows<float>(const ScatterAddRowsArgs&, Stream);
+template void scatterRows<float>(const ScatterRowsArgs&, Stream);
 template void subtract<float>(const SubtractArgs&, Stream);
+template void addScaled<float>(const AddScaledArgs&, Stream);
+template void dropout<float>(const DropoutArgs&, Stream);
 template void transpose<float>(const Matrix&, const Matrix&, Stream);
 template void transpose<Half>(const Matrix&, const Matrix&, Stream);
 template void transpose<Bfloat16>(const Matrix&, const Matrix&, Stream);

@@ -22,13 +22,17 @@ struct StoredRows {
   __device__ Floats<N> at(int64_t row, int64_t column, int64_t count) const {
     return load<kAligned, T>(x.row(row) + column, count);
   }
+
+  template <bool kAligned, int N>
+  __device__ void save(int64_t, int64_t, int64_t, const Floats<N>&) const {}
 };
 
-/// Rows that are sums of entries of the embedding tables.
+/// Rows that are sums of entries of the embedding tables, and are stored where that is wanted.
 template <typename T>
 struct EmbeddedRows {
   const int32_t *ids, *positions, *tokenTypes;
   RowsOf<const T> word, position, tokenType;
+  RowsOf<T> sums;
 
   template <bool kAligned, int N = kWidest<T>>
   __device__ Floats<N> at(int64_t row, int64_t column, int64_t count) const {
@@ -36,6 +40,11 @@ struct EmbeddedRows {
     add<kAligned>(position.row(positions[row]) + column, count, sum);
     if (tokenTypes) add<kAligned>(tokenType.row(tokenTypes[row]) + column, count, sum);
     return sum;
+  }
+
+  template <bool kAligned, int N>
+  __device__ void save(int64_t row, int64_t column, int64_t count, const Floats<N>& sum) const {
+    if (sums.data) store<kAligned>(sums.row(row) + column, count, sum);
   }
 
  private:
@@ -66,6 +75,7 @@ __global__ void layerNormKernel(Source source, const T* gamma, const T* beta, fl
   const float rstd = 1.0f / sqrtf(warpSum(squares) / columns + epsilon);
   for (int64_t c = lane() * N; c < cols; c += kWarp * N) {
     Floats<N> x = source.template at<kAligned>(row, c, cols - c);
+    source.template save<kAligned>(row, c, cols - c, x);
     const Floats<N> factor = load<kAligned, T>(gamma + c, cols - c), shift = load<kAligned, T>(beta + c, cols - c);
     for (int i = 0; i < N; ++i) x[i] = (x[i] - mean) * rstd * factor[i] + shift[i];
     store<kAligned>(y.row(row) + c, cols - c, x);
@@ -129,9 +139,10 @@ void embed(const EmbedArgs& args, Stream stream) {
                                args.tokenTypes,
                                RowsOf<const T>(args.word),
                                RowsOf<const T>(args.position),
-                               RowsOf<const T>(args.tokenType)};
-  const bool aligned = startAligned({args.word, args.position, args.tokenType});
-  launchLayerNorm<T>(aligned, source, args.gamma, args.beta, args.epsilon, args.y, {}, stream);
+                               RowsOf<const T>(args.tokenType),
+                               RowsOf<T>(args.sum)};
+  const bool aligned = startAligned({args.word, args.position, args.tokenType, args.sum});
+  launchLayerNorm<T>(aligned, source, args.gamma, args.beta, args.epsilon, args.y, args.statistics, stream);
 }
 
 template <typename T>

@@ -29,10 +29,18 @@ void addLayerNormParameterGradients(const LayerNormBackwardArgs& args, Runtime& 
 template <typename T>
 void gatherRows(const GatherRowsArgs& args, Stream stream);
 template <typename T>
-void scatterAddRows(const ScatterAddRowsArgs& args, Stream stream);
+void scatterRows(const ScatterRowsArgs& args, Stream stream);
 void selectTokens(const SelectTokensArgs& args, Runtime& runtime);
 template <typename T>
+void softTokenMask(const SoftTokenMaskArgs& args, Stream stream);
+template <typename T>
+void softTokenMaskBackward(const SoftTokenMaskBackwardArgs& args, Runtime& runtime);
+template <typename T>
 void subtract(const SubtractArgs& args, Stream stream);
+template <typename T>
+void addScaled(const AddScaledArgs& args, Stream stream);
+template <typename T>
+void dropout(const DropoutArgs& args, Stream stream);
 /// to = from', both of T.
 template <typename T>
 void transpose(const Matrix& from, const Matrix& to, Stream stream);

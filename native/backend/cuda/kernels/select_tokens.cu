@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "backend/cuda/kernels/operations.h"
+#include "backend/cuda/kernels/sequences.h"
 #include "backend/cuda/kernels/vectors.h"
 #include "backend/cuda/mma.h"
 
@@ -11,20 +12,6 @@ namespace espalier::cuda {
 namespace {
 
 constexpr size_t kScanBytes = kThreads / kWarp * sizeof(int32_t);
-
-/// The last sequence that begins at `token` or before it: the one that has it.
-__device__ int32_t sequenceOf(int32_t token, const int32_t* offsets, int32_t sequences) {
-  int32_t first = 0, end = sequences;  // offsets[first] <= token < offsets[end]
-  while (end - first > 1) {
-    const int32_t middle = first + (end - first) / 2;
-    if (offsets[middle] <= token) {
-      first = middle;
-    } else {
-      end = middle;
-    }
-  }
-  return first;
-}
 
 /// The sum of `value` over the threads of a block up to this one. `total` receives that of all.
 __device__ int32_t sumUpToThread(int32_t value, int32_t& total) {
