@@ -11,8 +11,8 @@
 
 namespace espalier {
 
-/// Mixes the bits of a number: "lowbias32" of Chris Wellons ("Prospecting for hash functions",
-/// 2018), a bijection any bit of whose argument changes each bit of the result about every other time.
+/// Mixes the bits of a number: "lowbias32" of Chris Wellons ("Prospecting for Hash Functions", 2018), a bijection any
+/// bit of whose argument changes each bit of the result about every other time.
 ESPALIER_ANYWHERE constexpr uint32_t mixBits(uint32_t x) {
   x = (x ^ x >> 16) * 0x7feb352du;
   x = (x ^ x >> 15) * 0x846ca68bu;
@@ -23,15 +23,14 @@ ESPALIER_ANYWHERE constexpr uint32_t mixBits(uint32_t x) {
 /// of 32 bits, so that it comes out the same everywhere and in vectors; after 2^32 elements it begins anew.
 template <typename T>
 struct DropoutFactors {
-  uint32_t keys[2];  // of the two rounds, each of them of all bits of the key
+  uint32_t keys[2];  // of the two rounds
   uint32_t least;    // hash of an element that stays
   T scale;           // of such an element
 
   explicit DropoutFactors(const DropoutArgs& args)
       : least(static_cast<uint32_t>(args.rate * 4294967296.0)), scale(static_cast<T>(1 / (1 - args.rate))) {
-    const auto low = static_cast<uint32_t>(args.key), high = static_cast<uint32_t>(args.key >> 32);
-    keys[0] = mixBits(mixBits(low + 0x9e3779b9u) ^ high);
-    keys[1] = mixBits(mixBits(high + 0x7f4a7c15u) ^ low);
+    keys[0] = mixBits(static_cast<uint32_t>(args.key) + 0x9e3779b9u);  // which does not leave zero what it is
+    keys[1] = mixBits(static_cast<uint32_t>(args.key >> 32) ^ keys[0]);
   }
 
   /// element: row * cols + col.

@@ -54,8 +54,8 @@ struct LinearArgs {
 };
 
 /// y = layerNorm(word[id] + position[position] + tokenType[type]). Tables are [entries, hidden]; y: [tokens, hidden].
-/// ids, positions and tokenTypes are validated by the caller. tokenTypes may be null (DistilBERT).
-/// What layerNormBackward() needs is saved where it is wanted.
+/// ids, positions and tokenTypes are validated by the caller. tokenTypes may be null (DistilBERT). `sum` and
+/// `statistics`, when given, receive what layerNormBackward() takes for its x and statistics.
 struct EmbedArgs {
   const int32_t* ids = nullptr;
   const int32_t* positions = nullptr;
@@ -65,8 +65,8 @@ struct EmbedArgs {
   const void* beta = nullptr;
   double epsilon = 0;
   Matrix y;
-  Matrix sum = {};         // [tokens, hidden], the rows before the LayerNorm
-  Matrix statistics = {};  // [tokens, 2] of them: mean, rstd
+  Matrix sum = {};         // [tokens, hidden]
+  Matrix statistics = {};  // [tokens, 2]: mean, rstd
 };
 
 /// What the summed embeddings' gradient dy adds to one table: gradient row ids[e] += the rows of dy that took entry e,
@@ -183,10 +183,10 @@ struct SelectTokensArgs {
   int32_t* newOffsets = nullptr;  // [sequences + 1]
 };
 
-/// What selectTokens() decides, made differentiable: y[i] = masks[i] x[i] with
-/// masks[i] = sigmoid((scores[i] / lengths[sequence] - threshold) / temperature), and 1 for the first token of each
-/// sequence (Kim et al., "Learned Token Pruning", 2021, section 3.3). As there, sums over heads are compared: the
-/// caller multiplies the threshold and the temperature by the number of heads.
+/// The choice of selectTokens() made differentiable (Kim et al., "Learned Token Pruning", 2021, section 3.3):
+///   y[i] = masks[i] x[i];  masks[i] = sigmoid((scores[i] / lengths[sequence] - threshold) / temperature),
+/// and 1 for the first token of each sequence. As for selectTokens() the caller multiplies the threshold, and with it
+/// the temperature, by the number of heads. Lengths are positive where a sequence has tokens.
 struct SoftTokenMaskArgs {
   Matrix x;       // [tokens, hidden]
   Matrix scores;  // [tokens, 1] in sumsDType()
@@ -199,10 +199,10 @@ struct SoftTokenMaskArgs {
   Matrix masks;  // [tokens, 1] in sumsDType()
 };
 
-/// dx[i] = masks[i] dy[i], with x and masks as in the forward; dx may alias dy. With
+/// Gradients of softTokenMask(), and of a penalty of `sparsity` times the sum over the sequences of their masks' sum
+/// over `lengths`; x and masks as in the forward. dx[i] = masks[i] dy[i]. With
 ///   d[i] = (<dy[i], x[i]> + sparsity / lengths[sequence]) masks[i] (1 - masks[i]) / temperature,
-/// and 0 for the first token of each sequence, dScores[i] = d[i] / lengths[sequence] and dThreshold -= the sum of all
-/// d[i]. `sparsity` is the factor of a penalty, the mean of each sequence's masks.
+/// which is 0 for first tokens: dScores[i] = d[i] / lengths[sequence]; dThreshold -= the sum of d. dx may alias dy.
 struct SoftTokenMaskBackwardArgs {
   Matrix dy;
   Matrix x;

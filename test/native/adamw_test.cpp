@@ -8,7 +8,8 @@ namespace espalier::test {
 
 namespace {
 
-TEST(AdamW, takesTheStepsOfPyTorch) {
+/// gradientScale: of which the gradients given are the share that makes up for it.
+void expectStepsOfPyTorch(double gradientScale) {
   const auto backend = openOracle();
   const auto row = [&](const std::vector<double>& values) {
     return backend->tensorFrom(1, static_cast<int64_t>(values.size()), values.data(), DType::f64);
@@ -29,8 +30,11 @@ TEST(AdamW, takesTheStepsOfPyTorch) {
   args.beta2 = 0.99;
   args.epsilon = 1e-3;
   args.weightDecay = 0.05;
+  args.gradientScale = gradientScale;
   for (size_t step = 0; step < gradients.size(); ++step) {
-    const Tensor gradient = row(gradients[step]);
+    std::vector<double> given = gradients[step];
+    for (double& value : given) value /= gradientScale;
+    const Tensor gradient = row(given);
     args.gradient = gradient.view;
     args.step = static_cast<int64_t>(step) + 1;
     backend->adamW(args);
@@ -39,6 +43,10 @@ TEST(AdamW, takesTheStepsOfPyTorch) {
     for (size_t i = 0; i < actual.size(); ++i) EXPECT_NEAR(actual[i], expected[step][i], 1e-14) << args.step;
   }
 }
+
+TEST(AdamW, takesTheStepsOfPyTorch) { expectStepsOfPyTorch(1); }
+
+TEST(AdamW, scalesTheGradientFirst) { expectStepsOfPyTorch(0.25); }
 
 }  // namespace
 

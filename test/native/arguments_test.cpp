@@ -152,13 +152,20 @@ TEST_F(ArgumentsTest, pack) {
 TEST_F(ArgumentsTest, embed) {
   const int32_t* zeros = indices(std::vector<int32_t>(kRows, 0));
   const EmbedArgs args{zeros,    zeros,    zeros, matrix(9, kCols), matrix(8, kCols), matrix(2, kCols),
-                       vector(), vector(), 1e-12, matrix()};
+                       vector(), vector(), 1e-12, matrix(),         matrix(),         matrix(kRows, 2)};
   expectRefusals<EmbedArgs>("embed", [this](const EmbedArgs& a) { backend_->embed(a); }, args,
                             {{"word", field(&EmbedArgs::word), anyRows},
                              {"position", field(&EmbedArgs::position), anyRows},
                              {"tokenType", field(&EmbedArgs::tokenType), anyRows},
-                             {"y", field(&EmbedArgs::y), anyRows}},
-                            {{"y on word", field(&EmbedArgs::y), field(&EmbedArgs::word)}},
+                             {"y", field(&EmbedArgs::y)},
+                             {"sum", field(&EmbedArgs::sum), optional},
+                             {"statistics", field(&EmbedArgs::statistics), optional}},
+                            {{"y on word", field(&EmbedArgs::y), field(&EmbedArgs::word)},
+                             {"y on sum", field(&EmbedArgs::y), field(&EmbedArgs::sum)},
+                             {"sum on position", field(&EmbedArgs::sum), field(&EmbedArgs::position)},
+                             {"statistics on sum", field(&EmbedArgs::statistics), field(&EmbedArgs::sum)},
+                             {"statistics on y", field(&EmbedArgs::statistics), field(&EmbedArgs::y)},
+                             {"statistics on tokenType", field(&EmbedArgs::statistics), field(&EmbedArgs::tokenType)}},
                             {{"no ids", [](EmbedArgs& a) { a.ids = nullptr; }},
                              {"no positions", [](EmbedArgs& a) { a.positions = nullptr; }},
                              {"no gamma", [](EmbedArgs& a) { a.gamma = nullptr; }},
@@ -351,10 +358,10 @@ TEST_F(ArgumentsTest, gatherRows) {
       {{"y on x", field(&Args::y), field(&Args::x)}}, {{"no rows", [](Args& a) { a.rows = nullptr; }}});
 }
 
-TEST_F(ArgumentsTest, scatterAddRows) {
-  using Args = ScatterAddRowsArgs;
+TEST_F(ArgumentsTest, scatterRows) {
+  using Args = ScatterRowsArgs;
   expectRefusals<Args>(
-      "scatterAddRows", [this](const Args& a) { backend_->scatterAddRows(a); }, {matrix(2), indices({5, 0}), matrix()},
+      "scatterRows", [this](const Args& a) { backend_->scatterRows(a); }, {matrix(2), indices({5, 0}), matrix()},
       {{"x", field(&Args::x), anyRows}, {"y", field(&Args::y), anyRows}},
       {{"y on x", field(&Args::y), field(&Args::x)}},
       {{"no rows", [](Args& a) { a.rows = nullptr; }}, {"more rows of x than of y", [](Args& a) { a.y.rows = 1; }}});
@@ -384,6 +391,64 @@ TEST_F(ArgumentsTest, selectTokens) {
                         {"newOffsets on rows", [](Args& a) { a.newOffsets = a.rows; }},
                         {"rows on lengths", [write](Args& a) { a.rows = write(a.lengths); }},
                         {"rows on scores", [](Args& a) { a.rows = static_cast<int32_t*>(a.scores.data); }}});
+}
+
+TEST_F(ArgumentsTest, softTokenMask) {
+  using Args = SoftTokenMaskArgs;
+  const Args args{matrix(), matrix(kRows, 1), indices({0, 4, 6}), indices({4, 2}), 2, 0.5,
+                  0.1,      matrix(),         matrix(kRows, 1)};
+  expectRefusals<Args>("softTokenMask", [this](const Args& a) { backend_->softTokenMask(a); }, args,
+                       {{"x", field(&Args::x)},
+                        {"scores", field(&Args::scores)},
+                        {"y", field(&Args::y)},
+                        {"masks", field(&Args::masks)}},
+                       {{"y on x", field(&Args::y), field(&Args::x)},
+                        {"y on scores", field(&Args::y), field(&Args::scores)},
+                        {"y on masks", field(&Args::y), field(&Args::masks)},
+                        {"masks on x", field(&Args::masks), field(&Args::x)},
+                        {"masks on scores", field(&Args::masks), field(&Args::scores)}},
+                       {{"no offsets", [](Args& a) { a.offsets = nullptr; }},
+                        {"no lengths", [](Args& a) { a.lengths = nullptr; }},
+                        {"negative sequences", [](Args& a) { a.sequences = -1; }},
+                        {"tokens of no sequence", [](Args& a) { a.sequences = 0; }},
+                        {"an infinite threshold", [](Args& a) { a.threshold = kInfinity; }},
+                        {"an infinite temperature", [](Args& a) { a.temperature = kInfinity; }},
+                        {"no temperature", [](Args& a) { a.temperature = 0; }}});
+}
+
+TEST_F(ArgumentsTest, softTokenMaskBackward) {
+  using Args = SoftTokenMaskBackwardArgs;
+  const Args args{matrix(), matrix(), matrix(kRows, 1), indices({0, 4, 6}), indices({4, 2}),         2,
+                  0.1,      0.5,      matrix(),         matrix(kRows, 1),   matrix(1, 1, DType::f64)};
+  expectRefusals<Args>("softTokenMaskBackward", [this](const Args& a) { backend_->softTokenMaskBackward(a); }, args,
+                       {{"dy", field(&Args::dy)},
+                        {"x", field(&Args::x)},
+                        {"masks", field(&Args::masks)},
+                        {"dx", field(&Args::dx)},
+                        {"dScores", field(&Args::dScores)},
+                        {"dThreshold", field(&Args::dThreshold)}},
+                       {{"dx on x", field(&Args::dx), field(&Args::x)},
+                        {"dx on masks", field(&Args::dx), field(&Args::masks)},
+                        {"dx on dScores", field(&Args::dx), field(&Args::dScores)},
+                        {"dScores on dy", field(&Args::dScores), field(&Args::dy)},
+                        {"dScores on masks", field(&Args::dScores), field(&Args::masks)},
+                        {"dThreshold on dx", field(&Args::dThreshold), field(&Args::dx)},
+                        {"dThreshold on dScores", field(&Args::dThreshold), field(&Args::dScores)},
+                        {"dThreshold on masks", field(&Args::dThreshold), field(&Args::masks)}},
+                       {{"dx shifted on dy",
+                         [](Args& a) {
+                           a.dx = a.dy.rowRange(1, kRows - 1);
+                           for (Matrix* matrix : {&a.dy, &a.x, &a.masks, &a.dScores}) {
+                             *matrix = matrix->rowRange(0, kRows - 1);
+                           }
+                         }},
+                        {"no offsets", [](Args& a) { a.offsets = nullptr; }},
+                        {"no lengths", [](Args& a) { a.lengths = nullptr; }},
+                        {"negative sequences", [](Args& a) { a.sequences = -1; }},
+                        {"tokens of no sequence", [](Args& a) { a.sequences = 0; }},
+                        {"a negative temperature", [](Args& a) { a.temperature = -1; }},
+                        {"an infinite sparsity", [](Args& a) { a.sparsity = kInfinity; }},
+                        {"dThreshold in f32", [](Args& a) { a.dThreshold.dtype = DType::f32; }}});
 }
 
 TEST_F(ArgumentsTest, transposedProduct) {
@@ -425,6 +490,35 @@ TEST_F(ArgumentsTest, subtract) {
                          }}});
 }
 
+TEST_F(ArgumentsTest, addScaled) {
+  using Args = AddScaledArgs;
+  expectRefusals<Args>("addScaled", [this](const Args& a) { backend_->addScaled(a); }, {matrix(), 0.5, matrix()},
+                       {{"x", field(&Args::x)}, {"y", field(&Args::y)}}, {{"y on x", field(&Args::y), field(&Args::x)}},
+                       {{"an infinite factor", [](Args& a) { a.factor = kInfinity; }}});
+}
+
+TEST_F(ArgumentsTest, dropout) {
+  using Args = DropoutArgs;
+  expectRefusals<Args>(
+      "dropout", [this](const Args& a) { backend_->dropout(a); }, {matrix(), 0.1, 7, matrix(), matrix()},
+      {{"x", field(&Args::x)}, {"residual", field(&Args::residual), optional}, {"y", field(&Args::y)}}, {},
+      {{"y shifted on x",
+        [](Args& a) {
+          a.y = a.x.rowRange(1, kRows - 1);
+          a.x = a.x.rowRange(0, kRows - 1);
+          a.residual = {};
+        }},
+       {"y shifted on residual",
+        [](Args& a) {
+          a.x = a.x.rowRange(0, kRows - 1);
+          a.y = a.residual.rowRange(1, kRows - 1);
+          a.residual = a.residual.rowRange(0, kRows - 1);
+        }},
+       {"a negative rate", [](Args& a) { a.rate = -0.1; }},
+       {"a rate of one", [](Args& a) { a.rate = 1; }},
+       {"a rate that is no number", [](Args& a) { a.rate = std::numeric_limits<double>::quiet_NaN(); }}});
+}
+
 TEST_F(ArgumentsTest, adamW) {
   using Args = AdamWArgs;
   const Args args{matrix(), matrix(), matrix(), matrix()};
@@ -441,7 +535,8 @@ TEST_F(ArgumentsTest, adamW) {
                         {"beta1 of one", [](Args& a) { a.beta1 = 1; }},
                         {"a negative beta2", [](Args& a) { a.beta2 = -0.1; }},
                         {"a negative epsilon", [](Args& a) { a.epsilon = -1; }},
-                        {"step zero", [](Args& a) { a.step = 0; }}});
+                        {"step zero", [](Args& a) { a.step = 0; }},
+                        {"an infinite gradient scale", [](Args& a) { a.gradientScale = kInfinity; }}});
 }
 
 TEST_F(ArgumentsTest, loss) {

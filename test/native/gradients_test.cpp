@@ -266,6 +266,64 @@ INSTANTIATE_TEST_SUITE_P(Activations, ActivationGradientTest,
                          testing::Values(Activation::none, Activation::gelu, Activation::geluTanh, Activation::relu,
                                          Activation::tanh));
 
+class SoftTokenMaskGradientTest : public GradientTest {
+ protected:
+  static constexpr int64_t kTokens = 8;
+  static constexpr int64_t kCols = 3;
+  static constexpr double kSparsity = 0.4;
+
+  /// What tokens are worth, less the penalty on the masks that `sparsity` stands for.
+  double objective(const Values& x, const Values& scores, double threshold) {
+    const Tensor input = tensor(kTokens, kCols, x), scoreTensor = tensor(kTokens, 1, scores);
+    const Tensor y = backend_->tensor(kTokens, kCols);
+    backend_->softTokenMask({input.view, scoreTensor.view, indices(offsets_), indices(lengths_), 3, threshold,
+                             kTemperature, y.view, masks_.view});
+    double penalty = 0;
+    const Values masks = read(masks_);
+    for (size_t s = 0; s < lengths_.size(); ++s) {
+      for (int32_t token = offsets_[s]; token < offsets_[s + 1]; ++token) penalty += masks[token] / lengths_[s];
+    }
+    return dot(read(y), dy_) + kSparsity * penalty;
+  }
+
+  static constexpr double kTemperature = 0.2;
+  const std::vector<int32_t> offsets_{0, 3, 4, 8}, lengths_{3, 2, 5};
+  const Values dy_ = draw(3, kTokens* kCols);
+  const Tensor masks_ = backend_->tensor(kTokens, 1);
+};
+
+TEST_F(SoftTokenMaskGradientTest, softTokenMaskBackwardIsTheGradientOfInputScoresAndThreshold) {
+  const Values x = draw(1, kTokens * kCols), scores = draw(2, kTokens);
+  const double threshold = 0.1;
+  objective(x, scores, threshold);
+  const Tensor dy = tensor(kTokens, kCols, dy_), input = tensor(kTokens, kCols, x);
+  const Tensor dx = backend_->tensor(kTokens, kCols), dScores = backend_->tensor(kTokens, 1);
+  const Tensor dThreshold = vector({0.5});
+  backend_->softTokenMaskBackward({dy.view, input.view, masks_.view, indices(offsets_), indices(lengths_), 3,
+                                   kTemperature, kSparsity, dx.view, dScores.view, dThreshold.view});
+  const Values inputGradient = read(dx), scoreGradient = read(dScores);
+  expectGradient(
+      "x", x, [&](const Values& at) { return objective(at, scores, threshold); }, inputGradient);
+  expectGradient(
+      "scores", scores, [&](const Values& at) { return objective(x, at, threshold); }, scoreGradient);
+  expectGradient("threshold", {threshold}, [&](const Values& at) { return objective(x, scores, at[0]); },
+                 {read(dThreshold)[0] - 0.5});
+  for (size_t s = 0; s < lengths_.size(); ++s) EXPECT_EQ(scoreGradient[offsets_[s]], 0) << "first of " << s;
+}
+
+TEST_F(GradientTest, dropoutOfTheGradientIsDropoutsGradient) {
+  const int64_t rows = 3, cols = 5;
+  const Values x = draw(1, rows * cols), dy = draw(2, rows * cols);
+  const Tensor residual = tensor(rows, cols, draw(3, rows * cols)), y = backend_->tensor(rows, cols);
+  const auto objective = [&](const Values& at) {
+    backend_->dropout({tensor(rows, cols, at).view, 0.4, 5, residual.view, y.view});
+    return dot(read(y), dy);
+  };
+  const Tensor dx = tensor(rows, cols, dy);
+  backend_->dropout({dx.view, 0.4, 5, {}, dx.view});
+  expectGradient("x", x, objective, read(dx));
+}
+
 class LossGradientTest : public GradientTest {
  protected:
   void expectGradients(LossKind kind, int64_t rows, int64_t cols, const void* labels,

@@ -109,7 +109,7 @@ std::string testName(const testing::TestParamInfo<OperationTest::ParamType>& inf
 std::vector<OperationCase> everyCase() {
   std::vector<OperationCase> all;
   for (const auto& family : {linearCases(), normalisationCases(), attentionCases(), activationCases(), rowCases(),
-                             sumCases(), lossCases(), adamWCases()}) {
+                             softTokenMaskCases(), sumCases(), lossCases(), adamWCases()}) {
     all.insert(all.end(), family.begin(), family.end());
   }
   return all;
@@ -306,7 +306,7 @@ TEST(cpuFuzz, agreesWithTheDoubleReferenceAtRandomShapes) {
     SCOPED_TRACE("seed " + std::to_string(seed) + ", round " + std::to_string(round));
     Random random(scramble(seed, round, 0));
     for (const auto& randomCase : {randomLinear, randomNormalisation, randomAttention, randomActivation, randomRows,
-                                   randomSum, randomLoss, randomAdamW}) {
+                                   randomSoftTokenMask, randomSum, randomLoss, randomAdamW}) {
       expectAgreement("cpu", randomCase(random), kRandomSlack);
     }
   }

@@ -59,12 +59,11 @@ void softTokenMaskBackward(const SoftTokenMaskBackwardArgs& args, int threads) {
   const float temperature = static_cast<float>(args.temperature), sparsity = static_cast<float>(args.sparsity);
   double total = 0;
   for (int32_t sequence = 0; sequence < args.sequences; ++sequence) {
-    const int32_t first = args.offsets[sequence], end = args.offsets[sequence + 1];
     const float length = static_cast<float>(args.lengths[sequence]);
-    for (int32_t token = first; token < end; ++token) {
+    for (int32_t token = args.offsets[sequence]; token < args.offsets[sequence + 1]; ++token) {
       float& dScore = *args.dScores.row<float>(token);
       const float mask = *args.masks.row<float>(token), dMask = dScore + sparsity / length;
-      const float d = token == first ? 0.0f : dMask * mask * (1 - mask) / temperature;
+      const float d = dMask * mask * (1 - mask) / temperature;
       dScore = d / length;
       total += static_cast<double>(d);
     }

@@ -30,7 +30,7 @@ void softTokenMaskBackward(const SoftTokenMaskBackwardArgs& args) {
         dMask += args.dy.row<T>(token)[c] * args.x.row<T>(token)[c];
         args.dx.row<T>(token)[c] = mask * args.dy.row<T>(token)[c];
       }
-      const T d = token == args.offsets[s] ? 0 : dMask * mask * (1 - mask) / temperature;
+      const T d = dMask * mask * (1 - mask) / temperature;
       *args.dScores.row<T>(token) = d / length;
       total += static_cast<double>(d);
     }

@@ -15,6 +15,7 @@ OperationCase adamWCase(const std::string& name, int64_t rows, int64_t cols, boo
             args.secondMoment = run.updated(all, cols);
             args.learningRate = 0.1;
             args.weightDecay = 0.05;
+            args.gradientScale = 0.3;
             run.backend().fillZero(args.firstMoment);
             run.backend().fillZero(args.secondMoment);
             for (args.step = 1; args.step <= 2; ++args.step) {

@@ -24,6 +24,9 @@ OperationCase randomActivation(Random& random);
 std::vector<OperationCase> rowCases();
 OperationCase randomRows(Random& random);
 
+std::vector<OperationCase> softTokenMaskCases();
+OperationCase randomSoftTokenMask(Random& random);
+
 std::vector<OperationCase> sumCases();
 OperationCase randomSum(Random& random);
 

@@ -46,7 +46,7 @@ OperationCase layerNormBackwardCase(const std::string& name, const Batch& batch,
           }};
 }
 
-OperationCase embedCase(const std::string& name, const Batch& batch, int64_t hidden, bool tokenTypes) {
+OperationCase embedCase(const std::string& name, const Batch& batch, int64_t hidden, bool tokenTypes, bool saved) {
   return {name, batch, [=](Run& run) {
             EmbedArgs args;
             args.ids = run.indices(run.tokens(), 11);
@@ -59,8 +59,12 @@ OperationCase embedCase(const std::string& name, const Batch& batch, int64_t hid
             args.position = run.input(Run::fixed(40), hidden);
             args.gamma = run.vector(hidden);
             args.beta = run.vector(hidden);
-            args.epsilon = 1e-12;
+            args.epsilon = 1e-5;
             args.y = run.output(run.tokens(), hidden);
+            if (saved) {
+              args.sum = run.output(run.tokens(), hidden);
+              args.statistics = run.output(run.tokens(), 2);
+            }
             run.backend().embed(args);
           }};
 }
@@ -74,7 +78,8 @@ std::vector<OperationCase> normalisationCases() {
     cases.push_back(layerNormCase("layerNorm" + width, kBatch, cols, false, true));
     cases.push_back(layerNormBackwardCase("layerNormBackward" + width, kBatch, cols, false));
     cases.push_back(layerNormBackwardCase("layerNormBackwardParameters" + width, kBatch, cols, false, {true, true}));
-    cases.push_back(embedCase("embed" + width, kBatch, cols, true));
+    cases.push_back(embedCase("embed" + width, kBatch, cols, true, false));
+    cases.push_back(embedCase("embedSaved" + width, kBatch, cols, true, true));
   }
   cases.push_back(layerNormCase("layerNormInPlace", kBatch, 37, true, true));
   cases.push_back(layerNormCase("layerNormWithoutStatistics", kBatch, 37, false, false));
@@ -87,7 +92,9 @@ std::vector<OperationCase> normalisationCases() {
   cases.push_back(layerNormBackwardCase("layerNormBackwardGammaOnly", kBatch, 37, false, {true, false}));
   cases.push_back(layerNormBackwardCase("layerNormBackwardBetaOnly", kBatch, 37, false, {false, true}));
   cases.push_back(layerNormBackwardCase("layerNormBackwardParametersNoRows", {{0}}, 8, false, {true, true}));
-  cases.push_back(embedCase("embedWithoutTokenTypes", kBatch, 24, false));
+  cases.push_back(embedCase("embedWithoutTokenTypes", kBatch, 24, false, false));
+  cases.push_back(embedCase("embedSavedManyRows", {{300, 77}}, 65, true, true));
+  cases.push_back(embedCase("embedNoRows", {{0}}, 8, true, true));
   return cases;
 }
 
@@ -101,7 +108,7 @@ OperationCase randomNormalisation(Random& random) {
       return layerNormBackwardCase("layerNormBackward", batch, cols, random.chance(),
                                    {random.chance(), random.chance()});
     default:
-      return embedCase("embed", batch, cols, random.chance());
+      return embedCase("embed", batch, cols, random.chance(), random.chance());
   }
 }
 

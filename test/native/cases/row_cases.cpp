@@ -16,13 +16,13 @@ OperationCase gatherCase(const std::string& name, const Batch& batch, int64_t co
           }};
 }
 
-OperationCase scatterAddCase(const std::string& name, int32_t rows, int32_t spacing, int64_t cols) {
+OperationCase scatterCase(const std::string& name, int32_t rows, int32_t spacing, int64_t cols, bool accumulate) {
   return {name, {{1}}, [=](Run& run) {
             std::vector<int32_t> targets(static_cast<size_t>(rows));
             for (int32_t i = 0; i < rows; ++i) targets[i] = spacing * (rows - i);
             const Matrix x = run.input(Run::fixed(rows), cols);
-            run.backend().scatterAddRows(
-                {x, run.indices(targets), run.updated(Run::fixed(int64_t{spacing} * rows + 1), cols)});
+            run.backend().scatterRows(
+                {x, run.indices(targets), run.updated(Run::fixed(int64_t{spacing} * rows + 1), cols), accumulate});
           }};
 }
 
@@ -59,7 +59,7 @@ OperationCase selectTokensCase(const std::string& name, const Batch& batch, doub
             const int64_t kept = backend.readIndices(args.newOffsets + sequences, 1)[0];
             const Matrix y = run.output(Run::fixed(kept), cols);
             backend.gatherRows({x, args.rows, y});
-            if (scatter) backend.scatterAddRows({y, args.rows, run.updated(run.tokens(), cols)});
+            if (scatter) backend.scatterRows({y, args.rows, run.updated(run.tokens(), cols), true});
           }};
 }
 
@@ -77,6 +77,31 @@ OperationCase subtractCase(const std::string& name, const Batch& batch, int64_t 
           }};
 }
 
+OperationCase addScaledCase(const std::string& name, const Batch& batch, int64_t cols) {
+  return {name, batch, [=](Run& run) {
+            run.backend().addScaled({run.input(run.tokens(), cols), -0.3, run.updated(run.tokens(), cols)});
+          }};
+}
+
+enum class Dropout { intoOther, intoX, intoResidual, withoutResidual };
+
+/// Its rows are none of a sequence: what is dropped depends on where it lies.
+OperationCase dropoutCase(const std::string& name, int64_t rows, int64_t cols, Dropout target) {
+  return {name, {{1}}, [=](Run& run) {
+            const Rows all = Run::fixed(rows);
+            const bool inPlace = target == Dropout::intoX || target == Dropout::intoResidual;
+            DropoutArgs args;
+            args.y = inPlace ? run.updated(all, cols) : run.output(all, cols);
+            args.x = target == Dropout::intoX ? args.y : run.input(all, cols);
+            if (target != Dropout::withoutResidual) {
+              args.residual = target == Dropout::intoResidual ? args.y : run.input(all, cols);
+            }
+            args.rate = 0.1;
+            args.key = 0x0123456789abcdef;
+            run.backend().dropout(args);
+          }};
+}
+
 }  // namespace
 
 std::vector<OperationCase> rowCases() {
@@ -84,9 +109,12 @@ std::vector<OperationCase> rowCases() {
   for (int64_t cols : {0, 1, 7, 16, 33, 384}) {
     const std::string width = std::to_string(cols);
     cases.push_back(gatherCase("gatherRows" + width, kBatch, cols));
-    cases.push_back(scatterAddCase("scatterAddRows" + width, 9, 3, cols));
+    cases.push_back(scatterCase("scatterRows" + width, 9, 3, cols, false));
+    cases.push_back(scatterCase("scatterRowsAdding" + width, 9, 3, cols, true));
     cases.push_back(embedBackwardCase("embedBackward" + width, 23, 5, cols));
     cases.push_back(subtractCase("subtract" + width, kBatch, cols, true, Subtraction::intoOther));
+    cases.push_back(addScaledCase("addScaled" + width, kBatch, cols));
+    cases.push_back(dropoutCase("dropout" + width, 9, cols, Dropout::intoOther));
   }
   cases.push_back(selectTokensCase("selectTokens", kBatch, 0.0625));
   cases.push_back(selectTokensCase("selectTokensScattered", kBatch, 0.0625, true));
@@ -101,17 +129,23 @@ std::vector<OperationCase> rowCases() {
   cases.push_back(embedBackwardCase("embedBackwardOneEntry", 1000, 1, 40));
   cases.push_back(embedBackwardCase("embedBackwardNoEntries", 0, 0, 8));
   cases.push_back(gatherCase("gatherNoRows", {{0}}, 8));
-  cases.push_back(scatterAddCase("scatterAddNoRows", 0, 1, 8));
+  cases.push_back(scatterCase("scatterNoRows", 0, 1, 8, false));
   cases.push_back(subtractCase("subtractWithoutBias", kBatch, 37, false, Subtraction::intoOther));
   cases.push_back(subtractCase("subtractIntoX", kBatch, 37, true, Subtraction::intoX));
   cases.push_back(subtractCase("subtractIntoZ", kBatch, 37, true, Subtraction::intoZ));
+  cases.push_back(addScaledCase("addScaledNoRows", {{0}}, 8));
+  cases.push_back(dropoutCase("dropoutIntoX", 9, 37, Dropout::intoX));
+  cases.push_back(dropoutCase("dropoutIntoResidual", 9, 37, Dropout::intoResidual));
+  cases.push_back(dropoutCase("dropoutWithoutResidual", 9, 37, Dropout::withoutResidual));
+  cases.push_back(dropoutCase("dropoutManyRows", 300, 130, Dropout::intoOther));
+  cases.push_back(dropoutCase("dropoutNoRows", 0, 8, Dropout::intoOther));
   return cases;
 }
 
 OperationCase randomRows(Random& random) {
   const Batch batch{{random.between(0, 40), random.between(1, 90)}};
   const int64_t cols = random.between(1, 300);
-  switch (random.between(0, 4)) {
+  switch (random.between(0, 6)) {
     case 0:
       return gatherCase("gatherRows", batch, cols);
     case 1:
@@ -119,7 +153,11 @@ OperationCase randomRows(Random& random) {
     case 2:
       return embedBackwardCase("embedBackward", random.between(0, 90), random.between(1, 40), cols);
     case 3:
-      return scatterAddCase("scatterAddRows", random.between(0, 90), random.between(1, 3), cols);
+      return scatterCase("scatterRows", random.between(0, 90), random.between(1, 3), cols, random.chance());
+    case 4:
+      return addScaledCase("addScaled", batch, cols);
+    case 5:
+      return dropoutCase("dropout", random.between(0, 90), cols, static_cast<Dropout>(random.between(0, 3)));
     default:
       return subtractCase("subtract", batch, cols, random.chance(), static_cast<Subtraction>(random.between(0, 2)));
   }

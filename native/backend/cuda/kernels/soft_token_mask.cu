@@ -13,18 +13,8 @@ namespace {
 struct Sequences {
   const int32_t *offsets, *lengths;
   int32_t count;
-};
 
-/// What a warp has to know of its token.
-struct Token {
-  bool first;  // of its sequence
-  float length;
-
-  __device__ Token(int64_t row, const Sequences& sequences) {
-    const int32_t sequence = sequenceOf(row, sequences.offsets, sequences.count);
-    first = row == sequences.offsets[sequence];
-    length = static_cast<float>(sequences.lengths[sequence]);
-  }
+  __device__ int32_t of(int64_t token) const { return sequenceOf(token, offsets, count); }
 };
 
 template <typename T, bool kAligned, int N = kWidest<T>>
@@ -32,9 +22,9 @@ __global__ void softTokenMaskKernel(RowsOf<const T> x, RowsOf<const float> score
                                     float temperature, int64_t rows, int64_t cols, RowsOf<T> y, RowsOf<float> masks) {
   const auto [row, lane] = cellOf(kWarp, 1);
   if (row >= rows) return;
-  const Token token(row, sequences);
-  const float excess = *scores.row(row) / token.length - threshold;
-  const float mask = token.first ? 1.0f : 1 / (1 + expf(-excess / temperature));
+  const int32_t sequence = sequences.of(row);
+  const float excess = *scores.row(row) / static_cast<float>(sequences.lengths[sequence]) - threshold;
+  const float mask = row == sequences.offsets[sequence] ? 1.0f : 1 / (1 + expf(-excess / temperature));
   for (int64_t c = lane * N; c < cols; c += kWarp * N) {
     Floats<N> values = load<kAligned, T>(x.row(row) + c, cols - c);
     for (int i = 0; i < N; ++i) values[i] *= mask;
@@ -63,10 +53,9 @@ __global__ void softTokenMaskBackwardKernel(RowsOf<const T> dy, RowsOf<const T> 
   }
   product = warpSum(product);
   if (lane != 0) return;
-  const Token token(row, sequences);
-  const float dMask = product + sparsity / token.length;
-  const float d = token.first ? 0.0f : dMask * mask * (1 - mask) / temperature;
-  *dScores.row(row) = d / token.length;
+  const float length = static_cast<float>(sequences.lengths[sequences.of(row)]);
+  const float d = (product + sparsity / length) * mask * (1 - mask) / temperature;
+  *dScores.row(row) = d / length;
   lifts[row] = -d;
 }
 
