@@ -10,6 +10,10 @@
 namespace espalier {
 namespace {
 
+/// So many times as many tokens go into a micro-batch that loses some on its way: the last layers have few enough rows
+/// for reading their weights to take longer than multiplying by them.
+constexpr int32_t kMoreTokens = 2;
+
 /// Whether there are enough micro-batches for each thread to take its own through the whole model: none then waits for
 /// the others after every operation. Otherwise all threads share each operation.
 bool sharesOutTokens(const PackedBatch& batch, const Backend& backend) {
@@ -48,7 +52,7 @@ std::vector<float> Model::forward(const PackedBatch& batch, const ForwardOptions
   const Tensor logits = backend_->tensor(firstTokens ? batch.sequences() : batch.tokens(), spec_.labels);
   const int threads = backend_->threads();
   const bool sharesOut = sharesOutTokens(batch, *backend_);
-  const int32_t ofThread = backend_->microBatchTokens();
+  const int32_t ofThread = backend_->microBatchTokens() * (pruning.values.empty() ? 1 : kMoreTokens);
   const int32_t together = std::max(ofThread, std::min(ofThread * threads, kMicroBatchTokens));
   const std::vector<MicroBatch> parts = splitBatch(batch, sharesOut ? ofThread : together);
   if (options.record != nullptr) options.record->reset(batch, layers_.size());
