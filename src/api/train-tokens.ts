@@ -21,7 +21,7 @@ export interface TrainTokensOptions extends TrainingOptions {
   hard?: Partial<Recipe> | undefined;
 }
 
-const defaultThresholds: ThresholdSettings = { lambda: 0.1, temperature: 2e-3, highest: 0.01, learningRate: 5e-4 };
+const defaultThresholds: ThresholdSettings = { lambda: 1, temperature: 2e-3, highest: 0.01, learningRate: 5e-4 };
 
 /** What a training's method goes by: what the options leave open is as usual. */
 export const methodSettings = ({

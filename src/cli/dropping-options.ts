@@ -23,7 +23,7 @@ export interface DroppingFlags extends TrainingFlags {
 
 export function addDroppingOptions(command: Command): Command {
   command
-    .addOption(notNegativeOption('--lambda <x>', 'the larger, the fewer tokens go on (default: 0.1)'))
+    .addOption(notNegativeOption('--lambda <x>', 'the larger, the fewer tokens go on (default: 1)'))
     .addOption(positiveOption('--temperature <x>', 'of the soft masks (default: 2e-3)'))
     .addOption(positiveOption('--threshold-learning-rate <x>', 'of the thresholds (default: 5e-4)'))
     .addOption(integerOption('--soft-epochs <n>', 'passes over the data with soft masks (default: 3)', 1))

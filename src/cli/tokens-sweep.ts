@@ -32,7 +32,7 @@ export function addTokensSweep(tokens: Command, signal: AbortSignal): void {
       'after',
       helpExamples(
         'tokens sweep my-model --task mrpc --train train.tsv --eval dev.tsv --methods learned,top-k --macs 0.7,0.5,0.3 --output tokens',
-        'tokens sweep models/sentiment-mini --task sst2 --train demo/train.tsv --eval demo/eval.tsv --lambdas 0.05,0.1,0.2 --output tokens',
+        'tokens sweep models/sentiment-mini --task sst2 --train demo/train.tsv --eval demo/eval.tsv --lambdas 0.3,1,3 --output tokens',
       ),
     );
   addDroppingOptions(command).action((directory: string, flags: TokensSweepFlags) =>

@@ -24,7 +24,7 @@ export function addTokensTrain(tokens: Command, signal: AbortSignal): void {
       'after',
       helpExamples(
         'tokens train my-model --task mrpc --train train.tsv --eval dev.tsv --macs 0.5 --teacher my-model --output fewer-tokens',
-        'tokens train models/sentiment-mini --task sst2 --train demo/train.tsv --lambda 0.2 --soft-epochs 1 --output short',
+        'tokens train models/sentiment-mini --task sst2 --train demo/train.tsv --lambda 2 --soft-epochs 1 --output short',
       ),
     );
   addDroppingOptions(addTrainedOutputOptions(command)).action((directory: string, flags: TokensTrainFlags) =>

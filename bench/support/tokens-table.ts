@@ -1,0 +1,54 @@
+/** What a method of dropping tokens made of a checkpoint. */
+export interface TokensRow {
+  checkpoint: string;
+  seed: number;
+  method: string;
+  /** The part of the multiply-accumulates that was asked for, on the training data. */
+  target: number;
+  /** On the evaluation data. */
+  macs: number;
+  keptPerLayer: number[];
+  /** Thresholds, or keep rates. */
+  values: number[];
+  dense: number;
+  accuracy: number;
+  /** Measured in turns with the dense model, on 256 sequences of the evaluation data. */
+  speedup: number;
+  seconds: number;
+}
+
+/** Markdown: a row a checkpoint, method and target, each the mean over the seeds. */
+export function tokensTable(rows: readonly TokensRow[]): string {
+  const keyOf = ({ checkpoint, method, target }: TokensRow) => JSON.stringify([checkpoint, target, method]);
+  const groups = [...new Set(rows.map(keyOf))].map((key) => rows.filter((row) => keyOf(row) === key));
+  const lines = groups.map((of) => {
+    const [first] = of as [TokensRow];
+    const mean = (value: (row: TokensRow) => number) => of.reduce((sum, row) => sum + value(row), 0) / of.length;
+    const losses = of.map(({ dense, accuracy }) => 100 * (dense - accuracy));
+    const spread = of.length > 1 ? ` (${(Math.max(...losses) - Math.min(...losses)).toFixed(1)})` : '';
+    return [
+      first.checkpoint,
+      first.method,
+      mean(({ macs }) => macs).toFixed(3),
+      (100 * mean(({ dense }) => dense)).toFixed(1),
+      (100 * mean(({ accuracy }) => accuracy)).toFixed(1),
+      mean(({ dense, accuracy }) => 100 * (dense - accuracy)).toFixed(2) + spread,
+      `${mean(({ speedup }) => speedup).toFixed(2)}x`,
+      first.keptPerLayer.map((kept) => Math.round(100 * kept)).join(' '),
+      mean(({ seconds }) => seconds).toFixed(0),
+    ];
+  });
+  const head = [
+    'checkpoint',
+    'method',
+    'MACs',
+    'dense',
+    'accuracy',
+    'points lost',
+    'speed',
+    'kept per layer, %',
+    'seconds',
+  ];
+  const line = (cells: string[]) => `| ${cells.join(' | ')} |`;
+  return [line(head), `|${head.map(() => '---|').join('')}`, ...lines.map(line)].join('\n');
+}

@@ -1,0 +1,93 @@
+// Usage: npm run bench:tokens -- [--checkpoints A,B] [--methods learned,calibrated] [--macs 0.5,0.4] [--seeds 0,1]
+//   [--soft-epochs N] [--hard-epochs N] [--threads N] [--output DIRECTORY] [--results FILE]
+// Makes every checkpoint drop tokens by every method, `espalier tokens sweep` with the checkpoint for its own teacher, in
+// DIRECTORY/<checkpoint>-<seed>, where a stopped run goes on; writes a line of JSON for each of its results to FILE and
+// prints the table of all.
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { readExamples } from '../src/data/examples.js';
+import { loadModel, tokensSweep } from '../src/index.js';
+import { resolveTask } from '../src/tasks/task.js';
+import { type SweepMethod, sweepMethods } from '../src/tokens/methods.js';
+import { hasShared, sharedPath } from '../test/support/paths.js';
+import { type TokensRow, tokensTable } from './support/tokens-table.js';
+
+const folders: Record<string, string> = {
+  'minilm-mrpc': 'MRPC',
+  'minilm-sst2': 'SST-2',
+  'roberta-sst2': 'SST-2',
+  'distil-qnli': 'QNLI',
+};
+const mostTrainingRows = 10_000;
+
+const { values: flags } = parseArgs({
+  options: {
+    checkpoints: { type: 'string', default: Object.keys(folders).join() },
+    methods: { type: 'string', default: sweepMethods.join() },
+    macs: { type: 'string', default: '0.5' },
+    seeds: { type: 'string', default: '0' },
+    'soft-epochs': { type: 'string', default: '3' },
+    'hard-epochs': { type: 'string', default: '3' },
+    threads: { type: 'string' },
+    output: { type: 'string', default: 'tokens' },
+    results: { type: 'string', default: 'tokens.jsonl' },
+  },
+});
+const list = (values: string) => values.split(',');
+
+if (!hasShared) console.error('skipped: the models and data are absent (set ESPALIER_SHARED)');
+else {
+  for (const checkpoint of list(flags.checkpoints)) {
+    for (const seed of list(flags.seeds).map(Number)) await run(checkpoint, seed);
+  }
+  console.log(tokensTable(resultsSoFar()));
+}
+
+async function run(checkpoint: string, seed: number): Promise<void> {
+  const threads = flags.threads === undefined ? undefined : Number(flags.threads);
+  await using model = await loadModel(sharedPath('models', checkpoint), { threads });
+  const task = checkpoint.slice(checkpoint.lastIndexOf('-') + 1);
+  const read = (file: string) =>
+    readExamples(sharedPath('data/glue', folders[checkpoint] as string, file), resolveTask(model.checkpoint, task));
+  const { runs } = await tokensSweep(model, {
+    task,
+    train: (await read('train.tsv')).slice(0, mostTrainingRows),
+    eval: await read('dev.tsv'),
+    teacher: model,
+    methods: list(flags.methods) as SweepMethod[],
+    macs: list(flags.macs).map(Number),
+    seed,
+    soft: { epochs: Number(flags['soft-epochs']) },
+    hard: { epochs: Number(flags['hard-epochs']) },
+    output: join(flags.output, `${checkpoint}-${seed}`),
+    onProgress: ({ stage, done, total, note = '' }) => {
+      if (done === total) console.error(`${checkpoint}, seed ${seed}: ${stage} ${note}`);
+    },
+  });
+  const others = resultsSoFar().filter((row) => row.checkpoint !== checkpoint || row.seed !== seed);
+  const rows = runs.map(({ method, macs, report, latency }): TokensRow => {
+    const { dense = {}, trained = {}, dropping, tokenPruning, seconds } = report;
+    return {
+      checkpoint,
+      seed,
+      method,
+      target: macs as number,
+      macs: dropping?.macs ?? 1,
+      keptPerLayer: dropping?.keptPerLayer ?? [],
+      values: tokenPruning?.values ?? [],
+      dense: dense.accuracy as number,
+      accuracy: trained.accuracy as number,
+      speedup: latency?.speedup.median ?? 1,
+      seconds: seconds.total,
+    };
+  });
+  const lines = [...others, ...rows].map((row) => `${JSON.stringify(row)}\n`);
+  writeFileSync(flags.results, lines.join(''));
+}
+
+function resultsSoFar(): TokensRow[] {
+  if (!existsSync(flags.results)) return [];
+  const lines = readFileSync(flags.results, 'utf8').trim().split('\n');
+  return lines.filter((line) => line !== '').map((line) => JSON.parse(line));
+}
