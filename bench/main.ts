@@ -4,6 +4,7 @@ import { table } from '../src/cli/table.js';
 import { Engine } from '../src/native/engine.js';
 import { batch256 } from './batch-256.js';
 import { constraints } from './constraints.js';
+import { fineTuning } from './fine-tuning.js';
 import { forward } from './forward.js';
 import { gemm } from './gemm.js';
 import { kwon } from './kwon.js';
@@ -23,6 +24,7 @@ const benchmarks = [
   forward,
   maskGradients,
   training,
+  fineTuning,
   kwon,
   speedup,
   tokenDropping,
