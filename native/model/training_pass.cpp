@@ -66,6 +66,9 @@ void checkPassOptions(const PassOptions& options, const Model& model) {
   require(teacher.layers.size() == spec.layers.size() && teacher.head == spec.head && teacher.labels == spec.labels &&
               teacher.hiddenSize == spec.hiddenSize,
           "a teacher must have as many layers, logits and dimensions as what it teaches");
+  require(teacher.vocabularySize == spec.vocabularySize && teacher.positionPadding == spec.positionPadding &&
+              teacher.maxPositions >= spec.maxPositions,
+          "a teacher must read the same tokens as what it teaches");
   require(&distillation.teacher->backend() == &model.backend(), "a teacher must share the engine of what it teaches");
   require(distillation.temperature > 0, "a temperature must be positive");
 }
