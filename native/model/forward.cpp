@@ -79,7 +79,7 @@ std::vector<float> Model::forward(const PackedBatch& batch, const ForwardOptions
       rows = output.kept.remaining;
       hidden = output.hidden;
     }
-    if (!firstTokens) hidden = lastStates.restore(*backend_, *workspace, hidden);
+    if (!firstTokens) hidden = lastStates.restore(*backend_, nullptr, hidden);
     const int32_t first = firstTokens ? part.firstSequence : part.firstToken;
     makeHead(*this, *workspace)->forward(hidden, logits.view.rowRange(first, hidden.rows));
   });

@@ -63,11 +63,14 @@ KeptTokens dropTokens(Backend& backend, const TokenPruning& pruning, size_t laye
   return kept;
 }
 
-Matrix LastStates::restore(Backend& backend, Workspace& workspace, Matrix hidden) const {
+Matrix LastStates::restore(Backend& backend, Workspace* copies, Matrix hidden) const {
   for (auto layer = dropped_.rbegin(); layer != dropped_.rend(); ++layer) {
-    const Matrix all = workspace.matrix(layer->before.rows, layer->before.cols);
-    backend.fillZero(all);
-    backend.addScaled({layer->before, 1, all});
+    Matrix all = layer->before;
+    if (copies != nullptr) {
+      all = copies->matrix(all.rows, all.cols);
+      backend.fillZero(all);
+      backend.addScaled({layer->before, 1, all});
+    }
     backend.scatterRows({hidden, layer->kept.rows, all});
     hidden = all;
   }

@@ -30,8 +30,9 @@ class LastStates {
     if (kept.rows != nullptr) dropped_.push_back({layer, before, kept, {}});
   }
 
-  /// From the last layer's output to one state a token.
-  Matrix restore(Backend& backend, Workspace& workspace, Matrix hidden) const;
+  /// From the last layer's output to one state a token. copies: where to make room for them; null puts them in the
+  /// place of the layers' inputs.
+  Matrix restore(Backend& backend, Workspace* copies, Matrix hidden) const;
 
   /// From the gradient of what restore() returned, which is overwritten, to that of the last layer's output.
   Matrix restoreBackward(Backend& backend, Workspace& workspace, Matrix gradient);

@@ -115,7 +115,7 @@ void TrainingPass::forward(const CancelToken& cancel) {
     rows = passed.output.kept.remaining;
     hidden = passed.output.hidden;
   }
-  if (spec.head == HeadKind::span) hidden = lastStates_.restore(backend_, workspace_, hidden);
+  if (spec.head == HeadKind::span) hidden = lastStates_.restore(backend_, &workspace_, hidden);
   head_ = makeHead(model_, workspace_, dropout(ofLayer(passed_.size())));
   logits_ = workspace_.matrix(hidden.rows, spec.labels);
   head_->forward(hidden, logits_);

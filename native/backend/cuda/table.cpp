@@ -213,7 +213,7 @@ BackendTable makeTable() {
   table.activationBackward =
       runInFloat<ActivationBackwardArgs, onRuntime<ActivationBackwardArgs, activationBackward<float>>>;
   table.gatherRows = kEveryType<GatherRowsArgs, gatherRows<float>, gatherRows<Half>, gatherRows<Bfloat16>>;
-  table.scatterRows = runInFloat<ScatterRowsArgs, onStream<ScatterRowsArgs, scatterRows<float>>>;
+  table.scatterRows = kEveryType<ScatterRowsArgs, scatterRows<float>, scatterRows<Half>, scatterRows<Bfloat16>>;
   table.selectTokens = runSelectTokens;
   table.softTokenMask = runInFloat<SoftTokenMaskArgs, onStream<SoftTokenMaskArgs, softTokenMask<float>>>;
   table.softTokenMaskBackward =

@@ -279,6 +279,8 @@ template void copyRows<float>(const Matrix&, const Matrix&, Stream);
 template void copyRows<Half>(const Matrix&, const Matrix&, Stream);
 template void copyRows<Bfloat16>(const Matrix&, const Matrix&, Stream);
 template void scatterRows<float>(const ScatterRowsArgs&, Stream);
+template void scatterRows<Half>(const ScatterRowsArgs&, Stream);
+template void scatterRows<Bfloat16>(const ScatterRowsArgs&, Stream);
 template void subtract<float>(const SubtractArgs&, Stream);
 template void addScaled<float>(const AddScaledArgs&, Stream);
 template void dropout<float>(const DropoutArgs&, Stream);
