@@ -66,6 +66,9 @@ void checkPassOptions(const PassOptions& options, const Model& model) {
   require(teacher.layers.size() == spec.layers.size() && teacher.head == spec.head && teacher.labels == spec.labels &&
               teacher.hiddenSize == spec.hiddenSize,
           "a teacher must have as many layers, logits and dimensions as what it teaches");
+  require(teacher.vocabularySize >= spec.vocabularySize && teacher.maxPositions >= spec.maxPositions &&
+              teacher.positionPadding == spec.positionPadding && teacher.tokenTypes == spec.tokenTypes,
+          "a teacher must know the tokens, positions and token types of what it teaches");
   require(&distillation.teacher->backend() == &model.backend(), "a teacher must share the engine of what it teaches");
   require(distillation.temperature > 0, "a temperature must be positive");
 }
@@ -87,7 +90,7 @@ TrainingPass::TrainingPass(const Model& model, Weights& gradients, const PassOpt
 }
 
 Dropout TrainingPass::dropout(uint64_t place) const {
-  return {options_.dropout, mixed(options_.seed + index_) + place};
+  return {options_.dropout, mixed(mixed(options_.seed) + index_) + place};
 }
 
 void TrainingPass::forward(const CancelToken& cancel) {

@@ -351,10 +351,10 @@ TEST_F(ArgumentsTest, gatherRows) {
       {{"y on x", field(&Args::y), field(&Args::x)}}, {{"no rows", [](Args& a) { a.rows = nullptr; }}});
 }
 
-TEST_F(ArgumentsTest, scatterAddRows) {
-  using Args = ScatterAddRowsArgs;
+TEST_F(ArgumentsTest, scatterRows) {
+  using Args = ScatterRowsArgs;
   expectRefusals<Args>(
-      "scatterAddRows", [this](const Args& a) { backend_->scatterAddRows(a); }, {matrix(2), indices({5, 0}), matrix()},
+      "scatterRows", [this](const Args& a) { backend_->scatterRows(a); }, {matrix(2), indices({5, 0}), matrix()},
       {{"x", field(&Args::x), anyRows}, {"y", field(&Args::y), anyRows}},
       {{"y on x", field(&Args::y), field(&Args::x)}},
       {{"no rows", [](Args& a) { a.rows = nullptr; }}, {"more rows of x than of y", [](Args& a) { a.y.rows = 1; }}});

@@ -21,8 +21,8 @@ OperationCase scatterAddCase(const std::string& name, int32_t rows, int32_t spac
             std::vector<int32_t> targets(static_cast<size_t>(rows));
             for (int32_t i = 0; i < rows; ++i) targets[i] = spacing * (rows - i);
             const Matrix x = run.input(Run::fixed(rows), cols);
-            run.backend().scatterAddRows(
-                {x, run.indices(targets), run.updated(Run::fixed(int64_t{spacing} * rows + 1), cols)});
+            run.backend().scatterRows(
+                {x, run.indices(targets), run.updated(Run::fixed(int64_t{spacing} * rows + 1), cols), true});
           }};
 }
 
@@ -59,7 +59,7 @@ OperationCase selectTokensCase(const std::string& name, const Batch& batch, doub
             const int64_t kept = backend.readIndices(args.newOffsets + sequences, 1)[0];
             const Matrix y = run.output(Run::fixed(kept), cols);
             backend.gatherRows({x, args.rows, y});
-            if (scatter) backend.scatterAddRows({y, args.rows, run.updated(run.tokens(), cols)});
+            if (scatter) backend.scatterRows({y, args.rows, run.updated(run.tokens(), cols), true});
           }};
 }
 
@@ -84,7 +84,7 @@ std::vector<OperationCase> rowCases() {
   for (int64_t cols : {0, 1, 7, 16, 33, 384}) {
     const std::string width = std::to_string(cols);
     cases.push_back(gatherCase("gatherRows" + width, kBatch, cols));
-    cases.push_back(scatterAddCase("scatterAddRows" + width, 9, 3, cols));
+    cases.push_back(scatterAddCase("scatterRows" + width, 9, 3, cols));
     cases.push_back(embedBackwardCase("embedBackward" + width, 23, 5, cols));
     cases.push_back(subtractCase("subtract" + width, kBatch, cols, true, Subtraction::intoOther));
   }
@@ -119,7 +119,7 @@ OperationCase randomRows(Random& random) {
     case 2:
       return embedBackwardCase("embedBackward", random.between(0, 90), random.between(1, 40), cols);
     case 3:
-      return scatterAddCase("scatterAddRows", random.between(0, 90), random.between(1, 3), cols);
+      return scatterAddCase("scatterRows", random.between(0, 90), random.between(1, 3), cols);
     default:
       return subtractCase("subtract", batch, cols, random.chance(), static_cast<Subtraction>(random.between(0, 2)));
   }
