@@ -8,7 +8,7 @@ namespace espalier {
 
 /// What became of each token of a batch on its way through a model.
 struct TokenRecord {
-  std::vector<int32_t> depths;    // [tokens], layers whose output holds it
+  std::vector<int32_t> depths;    // [tokens], layers that let it go on
   std::vector<float> importance;  // [layers, tokens]; 0 where the token was gone or nothing is judged
 
   void reset(const PackedBatch& batch, size_t layers) {

@@ -153,18 +153,22 @@ Training::State Training::state(const std::string& role) const {
 
 void Training::restore(const std::map<std::string, State>& states, int64_t steps) {
   require(states.size() == parameterSlots_.size() && steps >= 0, "the state of every weight is needed");
-  const auto put = [&](const HostTensor& from, const WeightSlot& to) {
-    require(static_cast<int64_t>(from.values.size()) == to.rows * to.cols,
-            "a state to restore has the wrong number of values");
-    backend_.write(to.tensor->view, from.values.data());
-  };
+  for (const auto& [role, state] : states) {
+    const WeightSlot& slot = parameterSlots_[slotOf(role)];
+    for (const HostTensor* tensor : {&state.parameter, &state.firstMoment, &state.secondMoment}) {
+      require(static_cast<int64_t>(tensor->values.size()) == slot.rows * slot.cols,
+              "a state to restore has the wrong number of values");
+      for (float value : tensor->values) require(std::isfinite(value), "a state to restore is not a finite number");
+    }
+  }
   for (const auto& [role, state] : states) {
     const size_t slot = slotOf(role);
-    put(state.parameter, parameterSlots_[slot]);
-    put(state.firstMoment, firstMomentSlots_[slot]);
-    put(state.secondMoment, secondMomentSlots_[slot]);
+    backend_.write(parameterSlots_[slot].tensor->view, state.parameter.values.data());
+    backend_.write(firstMomentSlots_[slot].tensor->view, state.firstMoment.values.data());
+    backend_.write(secondMomentSlots_[slot].tensor->view, state.secondMoment.values.data());
   }
   steps_ = steps;
+  forgetGradients();
   model_->packAnew();
 }
 

@@ -59,6 +59,7 @@ void checkPassOptions(const PassOptions& options, const Model& model) {
     require(options.soft->values.size() == spec.layers.size(), "one soft threshold a layer is needed");
     for (double value : options.soft->values) require(std::isfinite(value), "a threshold must be a finite number");
     require(options.soft->temperature > 0, "a temperature must be positive");
+    require(std::isfinite(options.soft->sparsity), "the weight of soft masks must be a finite number");
   }
   const Distillation& distillation = options.distillation;
   if (distillation.teacher == nullptr) return;
@@ -66,11 +67,14 @@ void checkPassOptions(const PassOptions& options, const Model& model) {
   require(teacher.layers.size() == spec.layers.size() && teacher.head == spec.head && teacher.labels == spec.labels &&
               teacher.hiddenSize == spec.hiddenSize,
           "a teacher must have as many layers, logits and dimensions as what it teaches");
-  require(teacher.vocabularySize == spec.vocabularySize && teacher.positionPadding == spec.positionPadding &&
-              teacher.maxPositions >= spec.maxPositions,
-          "a teacher must read the same tokens as what it teaches");
+  require(teacher.vocabularySize >= spec.vocabularySize && teacher.maxPositions >= spec.maxPositions &&
+              teacher.positionPadding == spec.positionPadding && teacher.tokenTypes == spec.tokenTypes,
+          "a teacher must know the tokens, positions and token types of what it teaches");
   require(&distillation.teacher->backend() == &model.backend(), "a teacher must share the engine of what it teaches");
   require(distillation.temperature > 0, "a temperature must be positive");
+  for (double weight : {distillation.labels, distillation.logits, distillation.hidden}) {
+    require(std::isfinite(weight), "a weight of a loss must be a finite number");
+  }
 }
 
 TrainingPass::TrainingPass(const Model& model, Weights& gradients, const PassOptions& options, Workspace& workspace,
@@ -90,7 +94,7 @@ TrainingPass::TrainingPass(const Model& model, Weights& gradients, const PassOpt
 }
 
 Dropout TrainingPass::dropout(uint64_t place) const {
-  return {options_.dropout, mixed(options_.seed + index_) + place};
+  return {options_.dropout, mixed(mixed(options_.seed) + index_) + place};
 }
 
 void TrainingPass::forward(const CancelToken& cancel) {

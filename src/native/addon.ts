@@ -120,7 +120,7 @@ export interface MaskGradients {
 export interface TracedTokens {
   /** As of a forward. */
   logits: Float32Array;
-  /** [tokens] the number of layers whose output holds the token */
+  /** [tokens] the number of layers that let the token go on */
   depths: Int32Array;
   /**
    * [layers, tokens] the importance of the tokens that a layer got, by which it lets them go on; 0 of others, and where

@@ -10,59 +10,10 @@
 #include "model/gradient_moments.h"
 #include "model/hidden_states.h"
 #include "support/engines.h"
-#include "support/random.h"
+#include "support/tiny_model.h"
 
 namespace espalier::test {
 namespace {
-
-/// The span head's model counts positions from an id on and has one token type, as RoBERTa.
-ModelSpec tinySpec(HeadKind head) {
-  ModelSpec spec;
-  spec.hiddenSize = 24;
-  spec.headSize = 8;
-  spec.vocabularySize = 50;
-  spec.maxPositions = 64;
-  spec.tokenTypes = 2;
-  spec.layers = {{3, 37}, {3, 20}, {2, 5}};
-  spec.labels = 3;
-  if (head == HeadKind::span) {
-    spec.head = head;
-    spec.labels = 2;
-    spec.tokenTypes = 1;
-    spec.positionPadding = 1;
-    spec.maxPositions += 2;
-  }
-  return spec;
-}
-
-std::shared_ptr<Model> tinyModel(const std::shared_ptr<Backend>& backend, HeadKind head) {
-  const ModelSpec spec = tinySpec(head);
-  uint64_t tensor = 0;
-  Weights shapes;
-  std::map<std::string, std::vector<float>> values;
-  for (const WeightSlot& slot : weightSlots(shapes, spec)) {
-    std::vector<float>& filled = values[slot.role];
-    ++tensor;
-    for (int64_t i = 0; i < slot.rows * slot.cols; ++i) {
-      filled.push_back(bell(scramble(tensor, static_cast<uint64_t>(i), 0)) * 0.3f);
-    }
-  }
-  Weights weights = loadWeights(*backend, spec, [&](const std::string& role) { return values.at(role); });
-  return std::make_shared<Model>(backend, spec, std::move(weights), Mode::gradients);
-}
-
-PackedBatch batchOf(const std::vector<int32_t>& lengths) {
-  PackedBatch batch;
-  batch.offsets.push_back(0);
-  for (int32_t length : lengths) {
-    for (int32_t i = 0; i < length; ++i) {
-      batch.ids.push_back((7 * i + 3 * length) % 50);
-      batch.tokenTypes.push_back(2 * i < length ? 0 : 1);
-    }
-    batch.offsets.push_back(batch.offsets.back() + length);
-  }
-  return batch;
-}
 
 // More tokens than one micro-batch holds.
 PackedBatch longBatch() {
@@ -71,34 +22,10 @@ PackedBatch longBatch() {
   return batchOf(lengths);
 }
 
-Labels labelsFor(const PackedBatch& batch, HeadKind head) {
-  Labels labels;
-  if (head == HeadKind::span) labels.loss = LossKind::span;
-  for (int32_t s = 0; s < batch.sequences(); ++s) {
-    if (head == HeadKind::span) {
-      const int32_t tokens = batch.offsets[static_cast<size_t>(s) + 1] - batch.offsets[static_cast<size_t>(s)];
-      labels.classes.push_back(s % tokens);
-      labels.classes.push_back(tokens - 1);
-    } else {
-      labels.classes.push_back(s % 3);
-    }
-  }
-  return labels;
-}
-
 std::vector<int32_t> pairsOf(const PackedBatch& batch) {
   std::vector<int32_t> groups;
   for (int32_t s = 0; s < batch.sequences(); ++s) groups.push_back(s / 2);
   return groups;
-}
-
-double largestError(const std::vector<float>& values, const std::vector<float>& expected) {
-  double error = 0, scale = 0;
-  for (size_t i = 0; i < expected.size(); ++i) {
-    error = std::max(error, std::abs(static_cast<double>(values.at(i)) - expected[i]));
-    scale = std::max(scale, std::abs(static_cast<double>(expected[i])));
-  }
-  return error / scale;
 }
 
 KeptUnits allUnits(const ModelSpec& spec) {
@@ -117,7 +44,7 @@ class ModelTest : public testing::TestWithParam<std::tuple<const char*, HeadKind
   void SetUp() override {
     const Candidate candidate = openCandidate(backend(), 2);
     if (!candidate.backend) GTEST_SKIP() << candidate.reason;
-    model_ = tinyModel(candidate.backend, head());
+    model_ = tinyModel(candidate.backend, tinySpec(head()));
   }
   const char* backend() const { return std::get<0>(GetParam()); }
   HeadKind head() const { return std::get<1>(GetParam()); }
@@ -130,13 +57,13 @@ class ModelTest : public testing::TestWithParam<std::tuple<const char*, HeadKind
 };
 
 TEST_P(ModelTest, agreesWithTheOracleForwardAndBackward) {
-  const std::shared_ptr<Model> oracle = tinyModel(openOracle(), head());
-  EXPECT_LT(largestError(model_->forward(batch_, {}, cancel_), oracle->forward(batch_, nullptr, cancel_)), 1e-5);
+  const std::shared_ptr<Model> oracle = tinyModel(openOracle(), tinySpec(head()));
+  EXPECT_LT(largestError(model_->forward(batch_, {}, cancel_), oracle->forward(batch_, {}, cancel_)), 1e-5);
   const MaskGradients found = gradients(*model_);
   const MaskGradients expected = gradients(*oracle);
   // What the tokens of a sequence have in common cancels out of a span's gradients: the plain float computation says
   // how much precision that costs.
-  const MaskGradients plain = gradients(*tinyModel(openYardstick(), head()));
+  const MaskGradients plain = gradients(*tinyModel(openYardstick(), tinySpec(head())));
   const auto allowed = [&](std::vector<float> MaskGradients::*values) {
     return 2 * largestError(plain.*values, expected.*values) + 5e-6;
   };
@@ -146,8 +73,8 @@ TEST_P(ModelTest, agreesWithTheOracleForwardAndBackward) {
 }
 
 TEST_P(ModelTest, givesTheSameBitsAtAnyThreadCount) {
-  const std::shared_ptr<Model> alone = tinyModel(openCandidate(backend(), 1).backend, head());
-  EXPECT_EQ(model_->forward(batch_, {}, cancel_), alone->forward(batch_, nullptr, cancel_));
+  const std::shared_ptr<Model> alone = tinyModel(openCandidate(backend(), 1).backend, tinySpec(head()));
+  EXPECT_EQ(model_->forward(batch_, {}, cancel_), alone->forward(batch_, {}, cancel_));
   const MaskGradients two = gradients(*model_);
   const MaskGradients one = gradients(*alone);
   EXPECT_EQ(two.heads, one.heads);
@@ -299,7 +226,7 @@ TEST_P(ModelTest, gathersMomentsOfTheGradientsThatBiasesHave) {
   Labels objective;
   objective.logitGradients = {0.5f, -2.0f};
   if (head() == HeadKind::sequence) objective.logitGradients.push_back(1.5f);
-  const std::shared_ptr<Model> oracle = tinyModel(openOracle(), head());
+  const std::shared_ptr<Model> oracle = tinyModel(openOracle(), tinySpec(head()));
   GradientMoments moments(oracle);
   for (int run = 0; run < 2; ++run) oracle->maskGradients(token, objective, {0}, nullptr, &moments, cancel_);
   for (size_t l = 0; l < 3; ++l) {
@@ -348,7 +275,7 @@ TEST_P(ModelTest, replacesWeightsAllOrNone) {
   KeptUnits kept = allUnits(model_->spec());
   kept.neurons[1] = {};
   const std::unique_ptr<Model> smaller = model_->select(kept, Mode::gradients);
-  EXPECT_LT(largestError(smaller->forward(batch_, {}, cancel_), model_->forward(batch_, nullptr, cancel_)), 1e-5);
+  EXPECT_LT(largestError(smaller->forward(batch_, {}, cancel_), model_->forward(batch_, {}, cancel_)), 1e-5);
   model_->replace({{"layers.1.ffn.out.weight", weight}});
   EXPECT_EQ(model_->forward(batch_, {}, cancel_), before);
 }

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "model/model.h"
+
+namespace espalier::test {
+
+/// The span head's model counts positions from an id on and has one token type, as RoBERTa.
+ModelSpec tinySpec(HeadKind head);
+
+/// A model in mode gradients, the same on every backend.
+std::shared_ptr<Model> tinyModel(const std::shared_ptr<Backend>& backend, const ModelSpec& spec);
+
+/// tinyModel() with longer queries, whose tokens differ more in what they receive.
+std::shared_ptr<Model> attentiveModel(const std::shared_ptr<Backend>& backend, const ModelSpec& spec);
+
+/// Every role of a model of `spec`.
+std::vector<std::string> rolesOf(const ModelSpec& spec);
+
+PackedBatch batchOf(const std::vector<int32_t>& lengths);
+
+/// Sequences [first, last) of `batch`.
+PackedBatch someSequences(const PackedBatch& batch, int32_t first, int32_t last);
+
+Labels labelsFor(const PackedBatch& batch, HeadKind head);
+
+/// Thresholds by which every layer that judges tokens drops some of the batch, each far from the importance of any.
+TokenPruning thresholdsFor(const Model& model, const PackedBatch& batch, int32_t paddedLength = 0);
+
+/// The largest difference over the largest value expected.
+template <typename T>
+double largestError(const std::vector<float>& values, const std::vector<T>& expected) {
+  double error = 0, scale = 0;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    error = std::max(error, std::abs(static_cast<double>(values.at(i)) - expected[i]));
+    scale = std::max(scale, std::abs(static_cast<double>(expected[i])));
+  }
+  return error / scale;
+}
+
+}  // namespace espalier::test
