@@ -47,11 +47,7 @@ export async function calibrateTokens(model: LoadedModel, options: CalibrateToke
     loss: task.loss,
     macs,
     signal,
-    // In hundredths of the work that is to be saved.
-    onLeft: (left) => {
-      const done = Math.min(100, Math.round((100 * (1 - left)) / (1 - macs)));
-      onProgress?.({ stage: 'calibrate', done, total: 100, note: `${(100 * left).toFixed(1)} % of the MACs left` });
-    },
+    onProgress,
   });
   const searchSeconds = (performance.now() - searchStart) / 1000;
 

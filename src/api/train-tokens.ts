@@ -1,7 +1,10 @@
-import { EspalierError } from '../native/errors.js';
-import { fitToMacs } from '../tokens/fit-to-macs.js';
+import type { PackedBatch } from '../native/addon.js';
+import type { Model } from '../native/model.js';
+import type { Training } from '../native/training.js';
+import { calibrateThresholds } from '../tokens/calibrate.js';
+import { fitToMacs, macsLeft } from '../tokens/fit-to-macs.js';
 import type { ThresholdSettings } from '../tokens/learned-thresholds.js';
-import { beginMethod, type Fit, type MethodSettings, type TrainingMethod } from '../tokens/methods.js';
+import { type Budget, beginMethod, type MethodSettings, type TrainingMethod } from '../tokens/methods.js';
 import { defaultRecipe, type Recipe } from '../training/recipe.js';
 import type { LoadedModel } from './model.js';
 import { type TrainingOptions, TrainingRun, type TrainResult } from './training-run.js';
@@ -10,8 +13,8 @@ export interface TrainTokensOptions extends TrainingOptions {
   /** `learned` by default; the others are what it is compared with. */
   method?: TrainingMethod | undefined;
   /**
-   * The part of the multiply-accumulates to keep, counted on training sequences. The thresholds that were learnt are all
-   * multiplied by what it takes; without it they stay as they are, and `lambda` decides. Other methods need it.
+   * The part of the multiply-accumulates to keep, counted on training sequences. Without it the thresholds end where
+   * `lambda` leads them. Other methods need it.
    */
   macs?: number | undefined;
   thresholds?: Partial<ThresholdSettings> | undefined;
@@ -45,20 +48,38 @@ export const methodSettings = ({
  */
 export async function trainTokens(model: LoadedModel, options: TrainTokensOptions): Promise<TrainResult> {
   const { method = 'learned', macs } = options;
-  if (method !== 'learned' && macs === undefined) {
-    throw new EspalierError(
-      'ERR_OPTION',
-      `the method ${method} needs to know how much work to leave (give --macs too)`,
-    );
-  }
   const run = await TrainingRun.prepare(model, options);
   const settings = methodSettings(options);
-  const fit: Fit = async (training, { at, hardest }) => {
-    if (macs === undefined) return at(1);
-    using snapshot = await training.snapshot();
-    return await fitToMacs(snapshot, run.sample, at, hardest, { macs, signal: options.signal });
-  };
   const { layers } = model.native.spec;
-  const dropping = await beginMethod(method, settings, layers.length, run.training, fit);
+  const budget = macs === undefined ? undefined : budgetOf(run, macs, options);
+  const dropping = await beginMethod(method, settings, layers.length, run.training, budget);
   return run.run('tokens train', dropping.stages, { method, macs, ...settings }, dropping);
+}
+
+/** Sequences that are enough to look at how things go. */
+const fewSequences = 64;
+/** Sequences that thresholds are calibrated on. */
+const calibrationSequences = 256;
+/** Sequences that say how much work is left when it matters. */
+const manySequences = 512;
+
+function budgetOf(run: TrainingRun, macs: number, { signal, onProgress }: TrainTokensOptions): Budget {
+  const withSnapshot = async <T>(training: Training, work: (snapshot: Model) => Promise<T>): Promise<T> => {
+    using snapshot = await training.snapshot();
+    return await work(snapshot);
+  };
+  const [few, some, many] = [fewSequences, calibrationSequences, manySequences].map((count) => run.sample(count)) as [
+    PackedBatch,
+    PackedBatch,
+    PackedBatch,
+  ];
+  const { loss } = run.task;
+  return {
+    macs,
+    left: (training, pruning) => withSnapshot(training, (snapshot) => macsLeft(snapshot, few, pruning, signal)),
+    fit: (training, { at, hardest }) =>
+      withSnapshot(training, (snapshot) => fitToMacs(snapshot, many, at, hardest, { macs, signal })),
+    calibrate: (training) =>
+      withSnapshot(training, (snapshot) => calibrateThresholds(snapshot, some, { loss, macs, signal, onProgress })),
+  };
 }

@@ -59,9 +59,6 @@ export interface Dropping {
 
 const defaultDistillation: DistillationWeights = { labels: 1, logits: 1, temperature: 2, hidden: 0 };
 const secondsBetweenSaves = 300;
-/** Sequences that say how much work is left where there is no evaluation data. */
-const sampledSequences = 512;
-
 /** Of an epoch that is not over. */
 interface Sums {
   loss: number;
@@ -88,7 +85,7 @@ export class TrainingRun {
   private constructor(
     private readonly model: LoadedModel,
     readonly options: TrainingOptions,
-    private readonly task: Task,
+    readonly task: Task,
     private readonly data: LabelledSequences,
     private readonly batches: EvaluationBatches | undefined,
     readonly training: Training,
@@ -111,9 +108,8 @@ export class TrainingRun {
     return new TrainingRun(model, options, task, data, batches, await copy.startTraining(), start);
   }
 
-  /** Some of the training sequences, for measuring how much work is left. */
-  get sample(): PackedBatch {
-    const count = Math.min(this.data.count, sampledSequences);
+  /** So many of the training sequences, to measure something on. */
+  sample(count: number): PackedBatch {
     return this.data.take(sampleIndices(this.data.count, count, this.options.seed ?? 0)).batch;
   }
 

@@ -1,6 +1,7 @@
 import type { LossKind, ModelSpec, PackedBatch, TokenPruning, TracedTokens } from '../native/addon.js';
 import { EspalierError } from '../native/errors.js';
 import type { Model } from '../native/model.js';
+import type { OnProgress } from '../progress.js';
 import { divergence } from './divergence.js';
 import { tokenCounts, tokenSavings } from './token-counts.js';
 
@@ -9,8 +10,8 @@ export interface CalibrationOptions {
   /** The part of the multiply-accumulates to keep at most. */
   macs: number;
   signal?: AbortSignal | undefined;
-  /** Called with the part that is left as it falls. */
-  onLeft?: ((macs: number) => void) | undefined;
+  /** In hundredths of the work that is to be saved. */
+  onProgress?: OnProgress | undefined;
 }
 
 /** Part of the multiply-accumulates that one raise of a threshold is to save. */
@@ -80,7 +81,7 @@ class ThresholdSearch {
 
   /** Raises one threshold at a time until the budget is met. */
   async raise(): Promise<void> {
-    const { macs, onLeft } = this.options;
+    const { macs } = this.options;
     while (this.trial.macs > macs) {
       const wanted = Math.min(raise, this.trial.macs - macs + tolerance / 2);
       let best: Trial | undefined;
@@ -94,8 +95,19 @@ class ThresholdSearch {
           `no more than ${(1 - this.trial.macs).toFixed(3)} of the multiply-accumulates can be saved by dropping tokens (ask for more than ${macs})`,
         );
       this.trial = best;
-      onLeft?.(best.macs);
+      this.#report();
     }
+  }
+
+  #report(): void {
+    const { macs: left } = this.trial;
+    const done = Math.min(100, Math.round((100 * (1 - left)) / (1 - this.options.macs)));
+    this.options.onProgress?.({
+      stage: 'calibrate',
+      done,
+      total: 100,
+      note: `${(100 * left).toFixed(1)} % of the MACs left`,
+    });
   }
 
   /** Lowers one threshold and raises another as long as that helps. */

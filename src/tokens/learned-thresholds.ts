@@ -1,11 +1,11 @@
 import type { PassResult, SoftThresholds, TokenPruning } from '../native/addon.js';
 
 export interface ThresholdSettings {
-  /** The weight of the mean mask in a sequence's loss: the larger, the fewer tokens go on. */
+  /** The weight of the mean mask in a sequence's loss: the larger, the fewer tokens go on. With a budget it adapts. */
   lambda: number;
   /** Of the soft masks. */
   temperature: number;
-  /** Before training a layer's threshold rises from 0 to nearly this, linearly. */
+  /** Without a budget the thresholds begin rising with the layer, linearly from 0 to nearly this. */
   highest: number;
   learningRate: number;
 }
@@ -24,18 +24,13 @@ export interface ThresholdState {
 
 /** One threshold a layer, learnt by gradient descent through soft masks (Kim et al. 2021, section 3.3). */
 export class LearnedThresholds {
-  readonly #settings: ThresholdSettings;
+  readonly #settings: Pick<ThresholdSettings, 'temperature' | 'learningRate'>;
   #state: ThresholdState;
 
-  constructor(settings: ThresholdSettings, layers: number) {
-    const zeros = () => Array.from({ length: layers }, () => 0);
+  constructor(settings: Pick<ThresholdSettings, 'temperature' | 'learningRate'>, values: readonly number[]) {
+    const zeros = () => values.map(() => 0);
     this.#settings = settings;
-    this.#state = {
-      values: zeros().map((_, layer) => (settings.highest * layer) / layers),
-      firstMoments: zeros(),
-      secondMoments: zeros(),
-      steps: 0,
-    };
+    this.#state = { values: [...values], firstMoments: zeros(), secondMoments: zeros(), steps: 0 };
   }
 
   get state(): ThresholdState {
@@ -47,9 +42,8 @@ export class LearnedThresholds {
   }
 
   /** For a pass that learns. */
-  get soft(): SoftThresholds {
-    const { lambda: sparsity, temperature } = this.#settings;
-    return { values: [...this.#state.values], temperature, sparsity };
+  soft(lambda: number): SoftThresholds {
+    return { values: [...this.#state.values], temperature: this.#settings.temperature, sparsity: lambda };
   }
 
   /** For a pass that drops tokens. */

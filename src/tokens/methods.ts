@@ -1,5 +1,6 @@
 import { Random } from '../data/random.js';
 import type { TokenPruning } from '../native/addon.js';
+import { EspalierError } from '../native/errors.js';
 import type { Training } from '../native/training.js';
 import type { Recipe } from '../training/recipe.js';
 import type { Stage } from '../training/stages.js';
@@ -25,8 +26,16 @@ export interface MethodSettings extends ThresholdSettings {
   hard: Recipe;
 }
 
-/** Finds the member of a family that meets the budget, where there is one, for the model as it is trained so far. */
-export type Fit = (training: Training, family: PruningFamily) => Promise<TokenPruning>;
+/** How much work is to be left, and what it takes to get there with a model as it is trained so far. */
+export interface Budget {
+  macs: number;
+  /** The part that a pruning leaves. */
+  left(training: Training, pruning: TokenPruning): Promise<number>;
+  /** The member of a family that meets the budget. */
+  fit(training: Training, family: PruningFamily): Promise<TokenPruning>;
+  /** Thresholds that meet it without training. */
+  calibrate(training: Training): Promise<TokenPruning>;
+}
 
 /** A method at work. */
 export interface TokenMethod {
@@ -38,44 +47,69 @@ export interface TokenMethod {
   state: unknown;
 }
 
-/** Begins a method on a model of so many layers, before its training starts. */
+/** Begins a method on a model of so many layers, before its training starts. All but `learned` need a budget. */
 export async function beginMethod(
   name: TrainingMethod,
   settings: MethodSettings,
   layers: number,
   training: Training,
-  fit: Fit,
+  budget: Budget | undefined,
 ): Promise<TokenMethod> {
+  if (name === 'learned') {
+    const { values } = budget ? await budget.calibrate(training) : risingThresholds(layers).at(settings.highest);
+    return new LearnedMethod(settings, values, budget);
+  }
+  if (!budget)
+    throw new EspalierError('ERR_OPTION', `the method ${name} needs to know how much work to leave (give --macs too)`);
   switch (name) {
-    case 'learned':
-      return new LearnedMethod(settings, layers, fit);
     case 'manual':
-      return new FixedMethod(name, await fit(training, risingThresholds(layers)), settings.hard);
+      return new FixedMethod(name, await budget.fit(training, risingThresholds(layers)), settings.hard);
     case 'top-k':
-      return new FixedMethod(name, await fit(training, fallingRates(layers)), settings.hard);
+      return new FixedMethod(name, await budget.fit(training, fallingRates(layers)), settings.hard);
     case 'length-drop':
-      return new LengthDropMethod(settings, layers, await fit(training, geometricRates(layers)));
+      return new LengthDropMethod(settings, layers, await budget.fit(training, geometricRates(layers)));
   }
 }
 
-/** Soft masks while thresholds are learnt, then tokens are dropped by these while the weights adapt. */
+/** Steps between two looks at how much work is left, and how much lambda gives way to what is too much or too little. */
+const stepsBetweenLooks = 10;
+const response = 5;
+
+interface LearnedState {
+  thresholds: ThresholdState;
+  lambda: number;
+  final?: TokenPruning | undefined;
+}
+
+/**
+ * Soft masks while thresholds are learnt, then tokens are dropped by these while the weights adapt. With a budget the
+ * thresholds begin where it is met without training, lambda holds them there, and what they miss it by in the end is made
+ * up for by one factor.
+ */
 class LearnedMethod implements TokenMethod {
   readonly method = 'learned';
   readonly stages: Stage[];
   readonly #thresholds: LearnedThresholds;
+  #lambda: number;
   #final: TokenPruning | undefined;
 
-  constructor(settings: MethodSettings, layers: number, fit: Fit) {
-    const thresholds = new LearnedThresholds(settings, layers);
+  constructor(settings: MethodSettings, values: readonly number[], budget: Budget | undefined) {
+    const thresholds = new LearnedThresholds(settings, values);
     this.#thresholds = thresholds;
+    this.#lambda = settings.lambda;
     this.stages = [
       {
         name: 'soft',
         recipe: settings.soft,
-        pass: () => ({ soft: thresholds.soft }),
-        onStep: ({ result, sequences, factor }) => thresholds.learn(result, sequences, factor),
+        pass: () => ({ soft: thresholds.soft(this.#lambda) }),
+        onStep: async ({ result, sequences, factor, step }, training) => {
+          thresholds.learn(result, sequences, factor);
+          if (!budget || step % stepsBetweenLooks !== 0) return;
+          const excess = (await budget.left(training, thresholds.pruning)) - budget.macs;
+          this.#lambda *= Math.exp(response * excess);
+        },
         onEnd: async (training) => {
-          this.#final = await fit(training, multiplesOf(thresholds.pruning));
+          this.#final = await budget?.fit(training, multiplesOf(thresholds.pruning));
         },
       },
       { name: 'hard', recipe: settings.hard, pass: () => ({ pruning: this.pruning }) },
@@ -86,17 +120,18 @@ class LearnedMethod implements TokenMethod {
     return this.#final ?? this.#thresholds.pruning;
   }
 
-  get state(): { thresholds: ThresholdState; final: TokenPruning | undefined } {
-    return { thresholds: this.#thresholds.state, final: this.#final };
+  get state(): LearnedState {
+    return { thresholds: this.#thresholds.state, lambda: this.#lambda, final: this.#final };
   }
 
-  set state({ thresholds, final }: { thresholds: ThresholdState; final: TokenPruning | undefined }) {
+  set state({ thresholds, lambda, final }: LearnedState) {
     this.#thresholds.state = thresholds;
+    this.#lambda = lambda;
     this.#final = final;
   }
 }
 
-/** All thresholds times the same factor; without a budget it is 1. */
+/** All thresholds times the same factor. */
 function multiplesOf({ rule, values, ...rest }: TokenPruning): PruningFamily {
   return {
     hardest: 1 / Math.max(...values.filter((value) => value > 0)),

@@ -171,7 +171,9 @@ TEST_P(TokenDroppingTest, givesTheSameBitsAtAnyThreadCountAndInAnyBatch) {
   std::vector<int32_t> lengths;
   for (int32_t s = 0; s < sequences; ++s) lengths.push_back(1 + (s * 29) % 127);
   const PackedBatch batch = batchOf(lengths);
-  if (model_->backend().onHost()) ASSERT_GE(batch.tokens(), 2 * 3 * model_->backend().microBatchTokens());
+  if (model_->backend().onHost()) {
+    ASSERT_GE(batch.tokens(), 2 * 3 * model_->backend().microBatchTokens());
+  }
   for (const TokenPruning& pruning : {thresholdsFor(*oracle_, batch), everywhere(Rule::keepRate, 0.6)}) {
     TokenRecord expected;
     const std::vector<float> logits = forward(batch, pruning, &expected);
