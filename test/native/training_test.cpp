@@ -492,6 +492,10 @@ TEST_P(TrainingTest, refusesWhatIsNoNumberAndKeepsTheParameters) {
   EXPECT_EQ(training.step({}), 0);
   States broken = before;
   broken["classifier.bias"].parameter.values[0] = NAN;
+  EXPECT_EQ(errorOf([&] { training.restore(broken, 1); }), ErrorCode::invalidArgument);
+  expectEqualStates(statesOf(training), before);
+  broken = before;
+  for (float& value : broken["layers.0.ffn.norm.weight"].parameter.values) value = 3e38f;
   training.restore(broken, 1);
   EXPECT_EQ(errorOf([&] { own.pass(training); }), ErrorCode::nonFinite);
   training.restore(before, 1);
