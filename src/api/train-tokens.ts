@@ -51,7 +51,7 @@ export async function trainTokens(model: LoadedModel, options: TrainTokensOption
       `the method ${method} needs to know how much work to leave (give --macs too)`,
     );
   }
-  const run = await TrainingRun.prepare(model, options);
+  using run = await TrainingRun.prepare(model, options);
   const settings = methodSettings(options);
   const fit: Fit = async (training, { at, hardest }) => {
     if (macs === undefined) return at(1);
@@ -60,5 +60,5 @@ export async function trainTokens(model: LoadedModel, options: TrainTokensOption
   };
   const { layers } = model.native.spec;
   const dropping = await beginMethod(method, settings, layers.length, run.training, fit);
-  return run.run('tokens train', dropping.stages, { method, macs, ...settings }, dropping);
+  return await run.run('tokens train', dropping.stages, { method, macs, ...settings }, dropping);
 }

@@ -8,6 +8,7 @@ import { fullMask } from '../prune/units.js';
 import type { EpochReport, TrainReport } from '../report/train-report.js';
 import { LabelledSequences } from '../tasks/calibration.js';
 import { resolveTask, type Task } from '../tasks/task.js';
+import { savingsOn } from '../tokens/fit-to-macs.js';
 import { newHead } from '../training/new-head.js';
 import { type Progress, SavedTraining } from '../training/saved-training.js';
 import { type Position, runStages, type Stage } from '../training/stages.js';
@@ -111,6 +112,10 @@ export class TrainingRun {
     return new TrainingRun(model, options, task, data, batches, await copy.startTraining(), start);
   }
 
+  [Symbol.dispose](): void {
+    this.training.dispose();
+  }
+
   /** Some of the training sequences, for measuring how much work is left. */
   get sample(): PackedBatch {
     const count = Math.min(this.data.count, sampledSequences);
@@ -127,13 +132,12 @@ export class TrainingRun {
     settings: object,
     dropping?: Dropping,
   ): Promise<TrainResult> {
-    using training = this.training;
-    const { options, task, model } = this;
+    const { options, task, model, training } = this;
     const { seed = 0, signal, teacher } = options;
     const dense = this.batches && (await this.#evaluate(model.native, 'evaluate before', undefined));
     const saved =
       options.resume === undefined ? undefined : new SavedTraining<Notes>(options.resume, model.native.spec);
-    const own = { task: task.name, seed, sequences: this.data.count, newHead: options.newHead, ...settings };
+    const own = this.#settings(settings);
     const notes = (await saved?.resume(training, own)) ?? {
       position: { stage: 0, step: 0 },
       sums: noSums(),
@@ -142,6 +146,7 @@ export class TrainingRun {
     };
     if (dropping) dropping.state = notes.dropping;
     const trainingStart = performance.now();
+    const evaluatedBefore = this.#evaluating;
     let lastStep = trainingStart;
     let lastSave = trainingStart;
     const stepsBefore = (stage: number) =>
@@ -176,8 +181,24 @@ export class TrainingRun {
         lastStep = performance.now();
       },
     });
-    const seconds = (performance.now() - trainingStart) / 1000;
+    const seconds = (performance.now() - trainingStart) / 1000 - (this.#evaluating - evaluatedBefore);
     return this.#result(command, stages, notes.epochs, dense, seconds, dropping);
+  }
+
+  /** What has to be the same for a training to go on with its state. */
+  #settings(settings: object): object {
+    const { model, task, data, options } = this;
+    const { seed = 0, newHead, maxLength, teacher, distillation } = options;
+    return {
+      checkpoint: model.checkpoint.directory,
+      task: task.name,
+      seed,
+      sequences: data.count,
+      newHead,
+      maxLength,
+      teacher: teacher && { checkpoint: teacher.checkpoint.directory, ...distillation },
+      ...settings,
+    };
   }
 
   #report(
@@ -239,6 +260,9 @@ export class TrainingRun {
     const tokenPruning = dropping?.pruning ?? snapshot.spec.tokenPruning;
     const trained = await asStored(model, snapshot, task, { dtype: options.dtype, tokenPruning });
     const evaluated = await this.#evaluate(trained.native, 'evaluate after', undefined);
+    const savings = evaluated
+      ? evaluated.dropping
+      : tokenPruning && (await savingsOn(trained.native, this.sample, tokenPruning, options.signal));
     const report: TrainReport = {
       command,
       version,
@@ -252,7 +276,7 @@ export class TrainingRun {
       epochs,
       ...(dense && evaluated && { dense: dense.metrics, trained: evaluated.metrics }),
       ...(tokenPruning && { tokenPruning }),
-      ...(evaluated?.dropping && { dropping: evaluated.dropping }),
+      ...(savings && { dropping: savings }),
       ...(this.#warnings.length > 0 && { warnings: this.#warnings }),
       seconds: {
         load: model.loadSeconds,

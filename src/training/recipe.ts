@@ -27,7 +27,10 @@ export const defaultRecipe: Recipe = {
   dropout: 0.1,
 };
 
-/** What the learning rate is multiplied with at a step, counted from 0. */
+/**
+ * What the learning rate is multiplied with at a step, counted from 0. The warm-up does not begin at 0, as that of
+ * transformers does: no step is lost.
+ */
 export function linearSchedule(step: number, steps: number, warmup: number): number {
   const rising = Math.floor(warmup * steps);
   return step < rising ? (step + 1) / (rising + 1) : (steps - step) / (steps - rising);
