@@ -2,7 +2,7 @@ import { loadModel } from '../src/api/model.js';
 import { timed } from '../src/latency/rounds.js';
 import type { Model } from '../src/native/model.js';
 import { risingThresholds } from '../src/tokens/baselines.js';
-import { fitToMacs, macsLeft } from '../src/tokens/fit-to-macs.js';
+import { fitToMacs, savingsOn } from '../src/tokens/fit-to-macs.js';
 import { hasShared, sharedPath } from '../test/support/paths.js';
 import { type BenchContext, type Benchmark, type Row, VerificationError } from './support/benchmark.js';
 import { joined } from './support/join-batches.js';
@@ -42,7 +42,7 @@ async function runTarget({ rounds, log }: BenchContext, model: Model, macs: numb
   const batch = joined(workload.batches.map(({ packed }) => packed));
   const { at, hardest } = risingThresholds(model.spec.layers.length);
   const pruning = await fitToMacs(model, batch, at, hardest, { macs });
-  const left = await macsLeft(model, batch, pruning);
+  const { macs: left } = await savingsOn(model, batch, pruning);
   if (Math.abs(left - macs) > TOLERANCE) throw new VerificationError(`${left} of the MACs are left instead of ${macs}`);
   const contenders = [pruning, null].map((own) =>
     timed(own ? 'dropping' : 'dense', async () => {

@@ -5,6 +5,7 @@ import type { TrainReport } from '../report/train-report.js';
 import { drawUnlabelled } from '../tasks/calibration.js';
 import { resolveTask } from '../tasks/task.js';
 import { calibrateThresholds } from '../tokens/calibrate.js';
+import { checkMacs, savingsOn } from '../tokens/fit-to-macs.js';
 import { version } from '../version.js';
 import { type DataOptions, EvaluationBatches, examplesFrom, lengthLimit, type WorkOptions } from './evaluate.js';
 import type { LoadedModel } from './model.js';
@@ -33,6 +34,7 @@ export interface CalibrateTokensOptions extends DataOptions, WorkOptions {
 export async function calibrateTokens(model: LoadedModel, options: CalibrateTokensOptions): Promise<TrainResult> {
   const start = performance.now();
   const { macs, samples = 256, seed = 0, signal, onProgress } = options;
+  checkMacs(macs);
   const { native, checkpoint } = model;
   const task = resolveTask(checkpoint, options.task);
   const evaluated = options.eval === undefined ? undefined : await examplesFrom(options.eval, task, options);
@@ -54,6 +56,7 @@ export async function calibrateTokens(model: LoadedModel, options: CalibrateToke
   const copy = await compact(native, fullMask(native.spec.layers), 'inference');
   const thrifty = await asStored(model, copy, task, { tokenPruning });
   const after = (await batches?.evaluate(thrifty.native, 'evaluate after', options))?.evaluation;
+  const dropping = after?.dropping ?? (await savingsOn(thrifty.native, batch, tokenPruning, signal));
   const report: TrainReport = {
     command: 'tokens calibrate',
     version,
@@ -67,7 +70,7 @@ export async function calibrateTokens(model: LoadedModel, options: CalibrateToke
     epochs: [],
     ...(dense && after && { dense: dense.metrics, trained: after.metrics }),
     tokenPruning,
-    ...(after?.dropping && { dropping: after.dropping }),
+    dropping,
     seconds: {
       load: model.loadSeconds,
       train: searchSeconds,

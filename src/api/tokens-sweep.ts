@@ -5,6 +5,7 @@ import { tokensPage } from '../report/tokens-page.js';
 import type { TokensRun, TokensSweepReport, TokensSweepSettings } from '../report/tokens-report.js';
 import type { TrainReport } from '../report/train-report.js';
 import { resolveTask, type Task } from '../tasks/task.js';
+import { checkMacs } from '../tokens/fit-to-macs.js';
 import { type SweepMethod, sweepMethods } from '../tokens/methods.js';
 import { version } from '../version.js';
 import { calibrateTokens } from './calibrate-tokens.js';
@@ -110,9 +111,7 @@ export async function tokensSweep(model: LoadedModel, options: TokensSweepOption
 
 /** Every method with every budget, and `learned` with every lambda. */
 function runsOf({ methods = ['learned'], macs: budgets = [], lambdas = [] }: TokensSweepOptions): TokensRun[] {
-  for (const macs of budgets) {
-    if (!(macs > 0 && macs <= 1)) throw refused(`macs must be above 0 and at most 1, not ${macs}`);
-  }
+  for (const macs of budgets) checkMacs(macs);
   for (const lambda of lambdas) if (!(lambda >= 0)) throw refused(`lambda must be at least 0, not ${lambda}`);
   if (lambdas.length > 0 && !methods.includes('learned')) {
     throw refused('only the method learned has a lambda (add it to --methods)');

@@ -2,7 +2,7 @@ import type { PackedBatch } from '../native/addon.js';
 import type { Model } from '../native/model.js';
 import type { Training } from '../native/training.js';
 import { calibrateThresholds } from '../tokens/calibrate.js';
-import { fitToMacs, macsLeft } from '../tokens/fit-to-macs.js';
+import { checkMacs, fitToMacs, savingsOn } from '../tokens/fit-to-macs.js';
 import type { ThresholdSettings } from '../tokens/learned-thresholds.js';
 import { type Budget, beginMethod, type MethodSettings, type TrainingMethod } from '../tokens/methods.js';
 import { defaultRecipe, type Recipe } from '../training/recipe.js';
@@ -48,12 +48,13 @@ export const methodSettings = ({
  */
 export async function trainTokens(model: LoadedModel, options: TrainTokensOptions): Promise<TrainResult> {
   const { method = 'learned', macs } = options;
-  const run = await TrainingRun.prepare(model, options);
+  if (macs !== undefined) checkMacs(macs);
+  using run = await TrainingRun.prepare(model, options);
   const settings = methodSettings(options);
   const { layers } = model.native.spec;
   const budget = macs === undefined ? undefined : budgetOf(run, macs, options);
   const dropping = await beginMethod(method, settings, layers.length, run.training, budget);
-  return run.run('tokens train', dropping.stages, { method, macs, ...settings }, dropping);
+  return await run.run('tokens train', dropping.stages, { method, macs, ...settings }, dropping);
 }
 
 /** Sequences that are enough to look at how things go. */
@@ -76,7 +77,8 @@ function budgetOf(run: TrainingRun, macs: number, { signal, onProgress }: TrainT
   const { loss } = run.task;
   return {
     macs,
-    left: (training, pruning) => withSnapshot(training, (snapshot) => macsLeft(snapshot, few, pruning, signal)),
+    left: (training, pruning) =>
+      withSnapshot(training, async (snapshot) => (await savingsOn(snapshot, few, pruning, signal)).macs),
     fit: (training, { at, hardest }) =>
       withSnapshot(training, (snapshot) => fitToMacs(snapshot, many, at, hardest, { macs, signal })),
     calibrate: (training) =>

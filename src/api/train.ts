@@ -14,9 +14,9 @@ export interface TrainOptions extends TrainingOptions {
  * @throws EspalierError ERR_TASK, ERR_DATA, ERR_OUTPUT, ERR_UNSUPPORTED, ERR_NON_FINITE, ERR_OUT_OF_MEMORY, ERR_CANCELLED
  */
 export async function train(model: LoadedModel, { recipe: changes, ...options }: TrainOptions): Promise<TrainResult> {
-  const run = await TrainingRun.prepare(model, options);
+  using run = await TrainingRun.prepare(model, options);
   const recipe = { ...defaultRecipe, ...changes };
   const { tokenPruning } = model.native.spec;
   const pass = tokenPruning && (() => ({ pruning: tokenPruning }));
-  return run.run('train', [{ name: 'train', recipe, pass }], { recipe });
+  return await run.run('train', [{ name: 'train', recipe, pass }], { recipe });
 }

@@ -8,7 +8,9 @@ import { fullMask } from '../prune/units.js';
 import type { EpochReport, TrainReport } from '../report/train-report.js';
 import { LabelledSequences } from '../tasks/calibration.js';
 import { resolveTask, type Task } from '../tasks/task.js';
+import { savingsOn } from '../tokens/fit-to-macs.js';
 import { newHead } from '../training/new-head.js';
+import { checkRecipe } from '../training/recipe.js';
 import { type Progress, SavedTraining } from '../training/saved-training.js';
 import { type Position, runStages, type Stage } from '../training/stages.js';
 import type { TrainingStep } from '../training/steps.js';
@@ -53,12 +55,14 @@ export interface Dropping {
   /** What it takes to go on later. */
   state: unknown;
   method: string;
-  /** Of the last step, where there is something to say. */
-  warning?: string | undefined;
+  /** What the user should know. */
+  warnings: readonly string[];
 }
 
 const defaultDistillation: DistillationWeights = { labels: 1, logits: 1, temperature: 2, hidden: 0 };
 const secondsBetweenSaves = 300;
+/** Sequences that say how much work is left where there is no evaluation data. */
+const sampledSequences = 512;
 /** Of an epoch that is not over. */
 interface Sums {
   loss: number;
@@ -79,7 +83,6 @@ interface Notes {
 
 /** A training from its data to its report, whatever its stages are. */
 export class TrainingRun {
-  readonly #warnings: string[] = [];
   #evaluating = 0;
 
   private constructor(
@@ -108,9 +111,14 @@ export class TrainingRun {
     return new TrainingRun(model, options, task, data, batches, await copy.startTraining(), start);
   }
 
-  /** So many of the training sequences, to measure something on. */
+  [Symbol.dispose](): void {
+    this.training.dispose();
+  }
+
+  /** So many of the training sequences, if there are as many, to measure something on. */
   sample(count: number): PackedBatch {
-    return this.data.take(sampleIndices(this.data.count, count, this.options.seed ?? 0)).batch;
+    const drawn = Math.min(count, this.data.count);
+    return this.data.take(sampleIndices(this.data.count, drawn, this.options.seed ?? 0)).batch;
   }
 
   /**
@@ -123,13 +131,13 @@ export class TrainingRun {
     settings: object,
     dropping?: Dropping,
   ): Promise<TrainResult> {
-    using training = this.training;
-    const { options, task, model } = this;
+    const { options, task, model, training } = this;
     const { seed = 0, signal, teacher } = options;
+    for (const { recipe } of stages) checkRecipe(recipe);
     const dense = this.batches && (await this.#evaluate(model.native, 'evaluate before', undefined));
     const saved =
       options.resume === undefined ? undefined : new SavedTraining<Notes>(options.resume, model.native.spec);
-    const own = { task: task.name, seed, sequences: this.data.count, newHead: options.newHead, ...settings };
+    const own = this.#settings(settings);
     const notes = (await saved?.resume(training, own)) ?? {
       position: { stage: 0, step: 0 },
       sums: noSums(),
@@ -138,6 +146,7 @@ export class TrainingRun {
     };
     if (dropping) dropping.state = notes.dropping;
     const trainingStart = performance.now();
+    const evaluatedBefore = this.#evaluating;
     let lastStep = trainingStart;
     let lastSave = trainingStart;
     const stepsBefore = (stage: number) =>
@@ -153,7 +162,6 @@ export class TrainingRun {
       onStep: async (step, stage, position) => {
         const now = performance.now();
         addTo(notes.sums, step, (now - lastStep) / 1000);
-        if (dropping?.warning !== undefined) this.#warnings.push(dropping.warning);
         this.#report(step, stage, notes.sums, dropping);
         if (step.endsEpoch) {
           notes.epochs.push(await this.#endOfEpoch(step, stage, notes.sums, dropping));
@@ -172,8 +180,24 @@ export class TrainingRun {
         lastStep = performance.now();
       },
     });
-    const seconds = (performance.now() - trainingStart) / 1000;
+    const seconds = (performance.now() - trainingStart) / 1000 - (this.#evaluating - evaluatedBefore);
     return this.#result(command, stages, notes.epochs, dense, seconds, dropping);
+  }
+
+  /** What has to be the same for a training to go on with its state. */
+  #settings(settings: object): object {
+    const { model, task, data, options } = this;
+    const { seed = 0, newHead, maxLength, teacher, distillation } = options;
+    return {
+      checkpoint: model.checkpoint.directory,
+      task: task.name,
+      seed,
+      sequences: data.count,
+      newHead,
+      maxLength,
+      teacher: teacher && { checkpoint: teacher.checkpoint.directory, ...distillation },
+      ...settings,
+    };
   }
 
   #report(
@@ -190,6 +214,7 @@ export class TrainingRun {
       if (dropping.pruning.rule === 'threshold') {
         notes.push(`thresholds ${dropping.pruning.values.map((value) => value.toFixed(4)).join(' ')}`);
       }
+      notes.push(...dropping.warnings.slice(-1));
     }
     const stage = `${name} ${epoch + 1}/${recipe.epochs}`;
     this.options.onProgress?.({ stage, done: step - epoch * total, total, note: notes.join(', ') });
@@ -235,6 +260,9 @@ export class TrainingRun {
     const tokenPruning = dropping?.pruning ?? snapshot.spec.tokenPruning;
     const trained = await asStored(model, snapshot, task, { dtype: options.dtype, tokenPruning });
     const evaluated = await this.#evaluate(trained.native, 'evaluate after', undefined);
+    const savings = evaluated
+      ? evaluated.dropping
+      : tokenPruning && (await savingsOn(trained.native, this.sample(sampledSequences), tokenPruning, options.signal));
     const report: TrainReport = {
       command,
       version,
@@ -248,8 +276,8 @@ export class TrainingRun {
       epochs,
       ...(dense && evaluated && { dense: dense.metrics, trained: evaluated.metrics }),
       ...(tokenPruning && { tokenPruning }),
-      ...(evaluated?.dropping && { dropping: evaluated.dropping }),
-      ...(this.#warnings.length > 0 && { warnings: this.#warnings }),
+      ...(savings && { dropping: savings }),
+      ...(dropping && dropping.warnings.length > 0 && { warnings: [...dropping.warnings] }),
       seconds: {
         load: model.loadSeconds,
         train: seconds,

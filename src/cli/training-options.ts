@@ -1,8 +1,16 @@
+import { relative } from 'node:path';
 import type { Command } from 'commander';
 import * as v from 'valibot';
 import type { TrainingOptions } from '../api/training-run.js';
 import { checkOutput } from '../checkpoint/output-directory.js';
-import { type DType, type LoadedModel, loadModel, type TrainReport, type TrainResult } from '../index.js';
+import {
+  type DType,
+  EspalierError,
+  type LoadedModel,
+  loadModel,
+  type TrainReport,
+  type TrainResult,
+} from '../index.js';
 import { metricTable, optionalField } from '../report/figures.js';
 import type { Recipe } from '../training/recipe.js';
 import {
@@ -102,6 +110,10 @@ export async function runTraining(
   work: (model: LoadedModel, options: TrainingOptions) => Promise<TrainResult>,
 ): Promise<void> {
   const { resume, force, output } = flags;
+  // The output must not be there before training is over.
+  if (resume !== undefined && !relative(output, resume).startsWith('..')) {
+    throw new EspalierError('ERR_OPTION', '--resume is in the directory of --output (give another one)');
+  }
   checkOutput(output, force);
   await withModels(directory, flags, signal, async (model, options) => {
     await using result = await work(model, { ...options, resume });
@@ -129,6 +141,9 @@ export async function withModels(
     hidden: flags.distillHidden,
     temperature: flags.distillTemperature,
   });
+  if (!teacher && Object.keys(distillation).length > 0) {
+    throw new EspalierError('ERR_OPTION', 'there is nobody to distil from (give --teacher too)');
+  }
   const data = { ...dataOptionsOf(flags), train, eval: evaluated };
   await work(model, { ...data, seed, newHead, dtype, teacher, distillation, signal, onProgress });
 }

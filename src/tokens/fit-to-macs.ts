@@ -1,7 +1,7 @@
 import type { PackedBatch, TokenPruning } from '../native/addon.js';
 import { EspalierError } from '../native/errors.js';
 import type { Model } from '../native/model.js';
-import { tokenCounts, tokenSavings } from './token-counts.js';
+import { type TokenSavings, tokenCounts, tokenSavings } from './token-counts.js';
 
 /** How near to the target is near enough, from below. */
 const tolerance = 0.003;
@@ -13,15 +13,21 @@ export interface FitOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** The part of the multiply-accumulates on some sequences that is left. */
-export async function macsLeft(
+/** Throws ERR_OPTION unless it is a part of the multiply-accumulates that may be kept. */
+export function checkMacs(macs: number): void {
+  if (!(macs > 0 && macs <= 1))
+    throw new EspalierError('ERR_OPTION', `macs must be above 0 and at most 1, not ${macs}`);
+}
+
+/** What a pruning leaves of the work on some sequences. */
+export async function savingsOn(
   model: Model,
   batch: PackedBatch,
   pruning: TokenPruning,
   signal?: AbortSignal,
-): Promise<number> {
+): Promise<TokenSavings> {
   const traced = await model.traceTokens(batch, { pruning, signal });
-  return tokenSavings(model.spec, tokenCounts(traced, batch, model.spec.layers.length)).macs;
+  return tokenSavings(model.spec, tokenCounts(traced, batch, model.spec.layers.length));
 }
 
 /**
@@ -37,7 +43,8 @@ export async function fitToMacs(
   hardest: number,
   { macs, signal }: FitOptions,
 ): Promise<TokenPruning> {
-  const least = await macsLeft(model, batch, pruningAt(hardest), signal);
+  const macsAt = async (hardness: number) => (await savingsOn(model, batch, pruningAt(hardness), signal)).macs;
+  const least = await macsAt(hardest);
   if (least > macs) {
     throw new EspalierError(
       'ERR_TARGET',
@@ -47,7 +54,7 @@ export async function fitToMacs(
   let [tooSoft, hardEnough] = [0, hardest];
   for (let halvings = 0; halvings < mostHalvings; halvings++) {
     const middle = (tooSoft + hardEnough) / 2;
-    const left = await macsLeft(model, batch, pruningAt(middle), signal);
+    const left = await macsAt(middle);
     if (left > macs) tooSoft = middle;
     else hardEnough = middle;
     if (left <= macs && left > macs - tolerance) break;

@@ -1,5 +1,5 @@
 import { Random } from '../data/random.js';
-import type { TokenPruning } from '../native/addon.js';
+import type { PassResult, TokenPruning } from '../native/addon.js';
 import { EspalierError } from '../native/errors.js';
 import type { Training } from '../native/training.js';
 import type { Recipe } from '../training/recipe.js';
@@ -45,6 +45,8 @@ export interface TokenMethod {
   pruning: TokenPruning;
   /** What it takes to go on later. */
   state: unknown;
+  /** What the user should know. */
+  warnings: readonly string[];
 }
 
 /** Begins a method on a model of so many layers, before its training starts. All but `learned` need a budget. */
@@ -74,6 +76,10 @@ export async function beginMethod(
 /** Steps between two looks at how much work is left, and how much lambda gives way to what is too much or too little. */
 const stepsBetweenLooks = 10;
 const response = 5;
+/** Part of the soft stage after which it should show that tokens are chosen, and what parts of them do not show it. */
+const early = 0.25;
+const nearlyAll = 0.98;
+const nearlyNone = 0.02;
 
 interface LearnedState {
   thresholds: ThresholdState;
@@ -89,6 +95,7 @@ interface LearnedState {
 class LearnedMethod implements TokenMethod {
   readonly method = 'learned';
   readonly stages: Stage[];
+  readonly warnings: string[] = [];
   readonly #thresholds: LearnedThresholds;
   #lambda: number;
   #final: TokenPruning | undefined;
@@ -102,8 +109,9 @@ class LearnedMethod implements TokenMethod {
         name: 'soft',
         recipe: settings.soft,
         pass: () => ({ soft: thresholds.soft(this.#lambda) }),
-        onStep: async ({ result, sequences, factor, step }, training) => {
+        onStep: async ({ result, sequences, tokens, factor, step, steps }, training) => {
           thresholds.learn(result, sequences, factor);
+          if (!budget && step === Math.ceil(steps * early)) this.#warnEarly(tokens, result);
           if (!budget || step % stepsBetweenLooks !== 0) return;
           const excess = (await budget.left(training, thresholds.pruning)) - budget.macs;
           this.#lambda *= Math.exp(response * excess);
@@ -120,6 +128,13 @@ class LearnedMethod implements TokenMethod {
     return this.#final ?? this.#thresholds.pruning;
   }
 
+  /** Before much time is spent on what leads nowhere. */
+  #warnEarly(tokens: number, { tokens: kept }: PassResult): void {
+    const left = (kept.at(-1) as number) / tokens;
+    if (left > nearlyAll) this.warnings.push('nearly every token goes on so far (try a larger lambda)');
+    if (left < nearlyNone) this.warnings.push('nearly no token goes on already (try a smaller lambda)');
+  }
+
   get state(): LearnedState {
     return { thresholds: this.#thresholds.state, lambda: this.#lambda, final: this.#final };
   }
@@ -131,17 +146,18 @@ class LearnedMethod implements TokenMethod {
   }
 }
 
-/** All thresholds times the same factor. */
+/** All thresholds times the same factor, h / (1 - h). */
 function multiplesOf({ rule, values, ...rest }: TokenPruning): PruningFamily {
   return {
-    hardest: 1 / Math.max(...values.filter((value) => value > 0)),
-    at: (hardness) => ({ rule, values: values.map((value) => value * hardness), ...rest }),
+    hardest: 1 - 1e-6,
+    at: (hardness) => ({ rule, values: values.map((value) => (value * hardness) / (1 - hardness)), ...rest }),
   };
 }
 
 /** Tokens are dropped in the same way from the first step on. */
 class FixedMethod implements TokenMethod {
   readonly stages: Stage[];
+  readonly warnings: string[] = [];
   state = null;
 
   constructor(
@@ -157,6 +173,7 @@ class FixedMethod implements TokenMethod {
 class LengthDropMethod implements TokenMethod {
   readonly method = 'length-drop';
   readonly stages: Stage[];
+  readonly warnings: string[] = [];
   #steps = 0;
 
   constructor(

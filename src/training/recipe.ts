@@ -1,3 +1,5 @@
+import { EspalierError } from '../native/errors.js';
+
 /** How a stage of training goes about it. */
 export interface Recipe {
   /** Passes over the data. */
@@ -27,7 +29,26 @@ export const defaultRecipe: Recipe = {
   dropout: 0.1,
 };
 
-/** What the learning rate is multiplied with at a step, counted from 0. */
+/** Throws ERR_OPTION where a recipe makes no sense. */
+export function checkRecipe(recipe: Recipe): void {
+  const check = (name: keyof Recipe, isRight: (value: number) => boolean, wanted: string) => {
+    const value = recipe[name];
+    if (!isRight(value)) throw new EspalierError('ERR_OPTION', `${name} must be ${wanted}, not ${value}`);
+  };
+  for (const name of ['epochs', 'batch'] as const) {
+    check(name, (value) => Number.isSafeInteger(value) && value >= 1, 'a whole number, at least 1');
+  }
+  for (const name of ['warmup', 'dropout'] as const)
+    check(name, (value) => value >= 0 && value < 1, 'at least 0 and below 1');
+  for (const name of ['learningRate', 'weightDecay', 'maxGradientNorm'] as const) {
+    check(name, (value) => value >= 0 && Number.isFinite(value), 'a number, at least 0');
+  }
+}
+
+/**
+ * What the learning rate is multiplied with at a step, counted from 0. The warm-up does not begin at 0, as that of
+ * transformers does: no step is lost.
+ */
 export function linearSchedule(step: number, steps: number, warmup: number): number {
   const rising = Math.floor(warmup * steps);
   return step < rising ? (step + 1) / (rising + 1) : (steps - step) / (steps - rising);

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { flush } from '../checkpoint/atomic-output.js';
 import { writeOutputFile } from '../checkpoint/output-file.js';
 import { weightShapes } from '../checkpoint/roles.js';
 import { SafetensorsFile } from '../checkpoint/safetensors-reader.js';
@@ -75,17 +76,18 @@ export class SavedTraining<Notes> {
     await mkdir(this.directory, { recursive: true });
     await rm(join(this.directory, weights), { force: true });
     await writeSafetensors(join(this.directory, weights), tensors);
+    await flush(join(this.directory, weights));
     const text = `${JSON.stringify({ ...progress, weights } satisfies Stored<Notes>, null, 2)}\n`;
     await writeOutputFile(join(this.directory, 'state.json'), [Buffer.from(text)], { force: true });
     for (const name of await readdir(this.directory)) {
-      if (/^step-\d+\.safetensors$/.test(name) && name !== weights) await rm(join(this.directory, name));
+      if (isMadeBySave(name) && name !== weights) await rm(join(this.directory, name));
     }
   }
 
   async #read(): Promise<Stored<Notes> | undefined> {
     const names = existsSync(this.directory) ? await readdir(this.directory) : [];
-    // Weights alone were being written when the very first state was interrupted.
-    if (names.every((name) => name.startsWith('step-'))) return undefined;
+    // The very first save was interrupted.
+    if (names.every(isMadeBySave)) return undefined;
     if (!names.includes('state.json')) throw this.#refused('keeps no training');
     try {
       return JSON.parse(readFileSync(join(this.directory, 'state.json'), 'utf8'));
@@ -98,6 +100,9 @@ export class SavedTraining<Notes> {
     return new EspalierError('ERR_OUTPUT', `${this.directory} ${reason} (give another directory)`);
   }
 }
+
+/** Weights, or a state.json that is not in its place yet: an interrupted save leaves them behind. */
+const isMadeBySave = (name: string): boolean => /^(step-\d+\.safetensors|\.state\.json\.[0-9a-f]+)$/.test(name);
 
 const bytes = ({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array =>
   new Uint8Array(buffer, byteOffset, byteLength);

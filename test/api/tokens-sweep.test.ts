@@ -9,22 +9,20 @@ import {
   tokensSweep,
   trainTokens,
 } from '../../src/index.js';
+import { demoFile } from '../data/support/demo.js';
 import { runCli } from '../support/cli.js';
-import { demoData, sentimentMini } from '../support/paths.js';
+import { sentimentMini } from '../support/paths.js';
 import { temporaryDirectory } from '../support/temporary.js';
 
 const directory = temporaryDirectory();
 
-/** The first examples of the demo. */
-function firstOf(name: 'train' | 'eval', count: number): string {
-  const file = join(directory, `${name}.tsv`);
-  const lines = readFileSync(demoData(name), 'utf8').split('\n');
-  writeFileSync(file, lines.slice(0, count + 1).join('\n'));
-  return file;
-}
-
 const epoch = { epochs: 1, batch: 16 };
-const data = { task: 'sst2', train: firstOf('train', 32), eval: firstOf('eval', 32), maxLength: 16 };
+const data = {
+  task: 'sst2',
+  train: demoFile(directory, 'train', 32),
+  eval: demoFile(directory, 'eval', 32),
+  maxLength: 16,
+};
 const options = { ...data, soft: epoch, hard: epoch };
 const args = (output: string, ...more: string[]) => [
   ...['tokens', 'sweep', sentimentMini, '--task', 'sst2', '--train', data.train, '--eval', data.eval, '--quiet'],

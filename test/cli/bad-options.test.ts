@@ -10,7 +10,10 @@ const train = demoData('train');
 const evaluate = ['evaluate', sentimentMini, '--task', 'sst2', '--eval', demoData('eval')];
 const prune = ['prune', sentimentMini, '--task', 'sst2', '--train', train, '--output', output];
 const kept = [...prune, '--keep', '0.5'];
-const tokens = ['tokens', 'sweep', sentimentMini, '--task', 'sst2', '--train', train, '--output', output];
+const training = [sentimentMini, '--task', 'sst2', '--train', train, '--output', output];
+const tokens = ['tokens', 'sweep', ...training];
+const tokensTrain = ['tokens', 'train', ...training];
+const calibrate = ['tokens', 'calibrate', ...training];
 
 /** Arguments, exit code, stable code, message. */
 const cases: [string[], number, string, string][] = [
@@ -135,7 +138,89 @@ const cases: [string[], number, string, string][] = [
     [...tokens, '--methods', 'learned,fast'],
     2,
     'ERR_OPTION',
-    "--methods cannot be 'learned,fast' (give some of learned, manual, top-k, length-drop, separated by commas)",
+    "--methods cannot be 'learned,fast' (give some of learned, manual, top-k, length-drop, calibrated, separated by commas)",
+  ],
+  [['train', sentimentMini, '--train', train], 2, 'ERR_OPTION', "required option '--output <directory>' not specified"],
+  [
+    ['train', ...training, '--epochs', '0'],
+    2,
+    'ERR_OPTION',
+    "--epochs cannot be '0' (give a whole number, at least 1)",
+  ],
+  [['train', ...training, '--batch', '0'], 2, 'ERR_OPTION', "--batch cannot be '0' (give a whole number, at least 1)"],
+  [
+    ['train', ...training, '--dropout', '1'],
+    2,
+    'ERR_OPTION',
+    "--dropout cannot be '1' (give a number, at least 0 and ",
+  ],
+  [['train', ...training, '--warmup', '1'], 2, 'ERR_OPTION', "--warmup cannot be '1' (give a number, at least 0 and "],
+  [
+    ['train', ...training, '--learning-rate', '0'],
+    2,
+    'ERR_OPTION',
+    "--learning-rate cannot be '0' (give a number above ",
+  ],
+  [
+    ['train', ...training, '--weight-decay', '-1'],
+    2,
+    'ERR_OPTION',
+    "--weight-decay cannot be '-1' (give a number, at ",
+  ],
+  [['train', ...training, '--max-gradient-norm', '0'], 2, 'ERR_OPTION', "--max-gradient-norm cannot be '0' (give a "],
+  [
+    ['train', ...training, '--distill-temperature', '0'],
+    2,
+    'ERR_OPTION',
+    "--distill-temperature cannot be '0' (give a ",
+  ],
+  [
+    ['train', ...training, '--seed', '1048577'],
+    2,
+    'ERR_OPTION',
+    "--seed cannot be '1048577' (give a whole number from 0 ",
+  ],
+  [
+    ['train', ...training, '--resume', join(output, 'state')],
+    2,
+    'ERR_OPTION',
+    '--resume is in the directory of --output (give ',
+  ],
+  [['train', ...training, '--resume', 'demo'], 1, 'ERR_OUTPUT', 'demo keeps no training (give another directory)'],
+  [['train', ...training, '--teacher', 'absent'], 1, 'ERR_CHECKPOINT', 'absent'],
+  [['train', ...training, '--label-column', 'sentence'], 1, 'ERR_DATA', 'is unknown (task sst2 allows '],
+  [['train', ...training, '--output', 'demo'], 1, 'ERR_OUTPUT', 'demo exists (give another directory, or --force to '],
+  [
+    ['train', ...training, '--precision', 'bf16', '--device', 'cpu'],
+    1,
+    'ERR_UNSUPPORTED',
+    'other precisions need a GPU',
+  ],
+  [[...tokensTrain, '--lambda', '-1'], 2, 'ERR_OPTION', "--lambda cannot be '-1' (give a number, at least 0)"],
+  [[...tokensTrain, '--temperature', '0'], 2, 'ERR_OPTION', "--temperature cannot be '0' (give a number above 0)"],
+  [[...tokensTrain, '--macs', '0'], 2, 'ERR_OPTION', "--macs cannot be '0' (give a number above 0, at most 1)"],
+  [[...tokensTrain, '--soft-epochs', '0'], 2, 'ERR_OPTION', "--soft-epochs cannot be '0' (give a whole number, at "],
+  [[...tokensTrain, '--method', 'fast'], 2, 'ERR_OPTION', "--method cannot be 'fast' (give learned, manual, top-k, "],
+  [[...tokensTrain, '--method', 'manual'], 2, 'ERR_OPTION', 'the method manual needs to know how much work to leave'],
+  [
+    [...tokensTrain, '--method', 'top-k', '--macs', '0.01'],
+    3,
+    'ERR_TARGET',
+    'of the multiply-accumulates are left, however ',
+  ],
+  [calibrate, 2, 'ERR_OPTION', "required option '--macs <ratio>' not specified (see --help)"],
+  [[...calibrate, '--macs', '1.1'], 2, 'ERR_OPTION', "--macs cannot be '1.1' (give a number above 0, at most 1)"],
+  [
+    [...calibrate, '--macs', '0.5', '--samples', '0'],
+    2,
+    'ERR_OPTION',
+    "--samples cannot be '0' (give a whole number, ",
+  ],
+  [
+    [...calibrate, '--macs', '0.01', '--samples', '16'],
+    3,
+    'ERR_TARGET',
+    'can be saved by dropping tokens (ask for more ',
   ],
   [['inspect', 'absent'], 1, 'ERR_CHECKPOINT', 'absent'],
   [
