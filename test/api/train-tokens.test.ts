@@ -45,7 +45,7 @@ for (const method of trainingMethods) {
     );
     t.strictSame(Object.keys(report.recipes), stagesOf[method]);
     // Counted on a draw of the training sequences, and before the weights adapted.
-    t.ok(Math.abs((report.dropping?.macs as number) - 0.6) < 0.06, `${report.dropping?.macs}`);
+    t.ok(Math.abs((report.dropping?.macs as number) - 0.6) < 0.1, `${report.dropping?.macs}`);
     const kept = report.dropping?.keptPerLayer as number[];
     t.ok(kept.every((part, layer) => part > 0 && part <= (kept[layer - 1] ?? 1)));
 
