@@ -1,6 +1,7 @@
 import { timed } from '../src/latency/rounds.js';
 import { Engine } from '../src/native/engine.js';
 import { Model } from '../src/native/model.js';
+import { Training } from '../src/native/training.js';
 import { defaultRecipe, type Recipe } from '../src/training/recipe.js';
 import { type BenchContext, type Benchmark, type Row, verify } from './support/benchmark.js';
 import { type BenchModel, bertBaseModel, miniLmModel } from './support/models.js';
@@ -60,7 +61,7 @@ async function espalierSteps(
   { batches, labels }: Workload,
   { dropout, learningRate, weightDecay, maxGradientNorm }: Recipe,
 ): Promise<() => Promise<number[]>> {
-  const training = await model.startTraining();
+  const training = await Training.start(model);
   return async () => {
     const losses: number[] = [];
     for (const [index, batch] of batches.entries()) {

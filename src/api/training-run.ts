@@ -2,7 +2,7 @@ import type { Example } from '../data/examples.js';
 import { sampleIndices } from '../data/sample.js';
 import type { DistillationWeights, DType, PackedBatch, TokenPruning } from '../native/addon.js';
 import type { Model } from '../native/model.js';
-import type { Training } from '../native/training.js';
+import { Training } from '../native/training.js';
 import { compact } from '../prune/compact.js';
 import { fullMask } from '../prune/units.js';
 import type { EpochReport, TrainReport } from '../report/train-report.js';
@@ -108,7 +108,7 @@ export class TrainingRun {
     // A copy that shares its weights with the model, to which a new head does nothing.
     using copy = await compact(model.native, fullMask(model.native.spec.layers), 'inference');
     if (options.newHead) await copy.replace(newHead(copy.spec, seed));
-    return new TrainingRun(model, options, task, data, batches, await copy.startTraining(), start);
+    return new TrainingRun(model, options, task, data, batches, await Training.start(copy), start);
   }
 
   [Symbol.dispose](): void {

@@ -17,7 +17,6 @@ import { type CallOptions, call, callAsync, callCancellable } from './call.js';
 import type { Engine } from './engine.js';
 import { GradientMoments } from './gradient-moments.js';
 import { HiddenStates } from './hidden-states.js';
-import { Training } from './training.js';
 
 /** Options of a forward that may drop tokens. */
 export interface TokenOptions extends CallOptions {
@@ -119,11 +118,6 @@ export class Model {
   /** Second moments of gradients, all zero, for maskGradients() to fill. */
   async gradientMoments(): Promise<GradientMoments> {
     return new GradientMoments(await callAsync(() => this.native.gradientMoments()));
-  }
-
-  /** Begins to fine-tune a copy of the weights, on an engine in fp32. */
-  async startTraining(): Promise<Training> {
-    return new Training(this.engine, await callAsync(() => this.native.startTraining()));
   }
 
   /** The physically smaller model of the kept units; it shares what is unchanged. */

@@ -33,10 +33,15 @@ export interface PassOptions extends CallOptions {
 
 /** Fine-tuning of a copy of a model's weights. Calls wait for one another. */
 export class Training {
-  constructor(
+  private constructor(
     private readonly engine: Engine,
     private readonly native: NativeTraining,
   ) {}
+
+  /** Begins, on an engine in fp32. */
+  static async start(model: Model): Promise<Training> {
+    return new Training(model.engine, await callAsync(() => model.native.startTraining()));
+  }
 
   /**
    * Adds the gradients of the summed losses of the batch's sequences, for step() to take. After an error what was added

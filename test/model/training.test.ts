@@ -5,7 +5,7 @@ import { SafetensorsFile } from '../../src/checkpoint/safetensors-reader.js';
 import type { LossKind, SoftThresholds, TokenPruning } from '../../src/native/addon.js';
 import { Engine } from '../../src/native/engine.js';
 import { Model } from '../../src/native/model.js';
-import type { PassOptions, Training } from '../../src/native/training.js';
+import { type PassOptions, Training } from '../../src/native/training.js';
 import { repoRoot } from '../support/paths.js';
 import {
   type GoldenName,
@@ -140,7 +140,7 @@ for (const [device, tolerance] of Object.entries(tolerances)) {
       using model = await Model.create(engine, spec, weights, 'inference');
       const batch = packSequences(golden.sequences);
       for (const expected of golden.cases) {
-        using training = await model.startTraining();
+        using training = await Training.start(model);
         const options = await passOptions(engine, name, expected);
         const result = await training.accumulate(batch, packLabels(golden), golden.loss, options);
         await training.step({ learningRate: 0, weightDecay: 0, gradientScale: 1, maxGradientNorm: 0 });
@@ -173,7 +173,7 @@ for (const [device, tolerance] of Object.entries(tolerances)) {
     const golden = readTraining('distilbert');
     const { spec, weights } = await goldenCheckpoint('distilbert');
     using model = await Model.create(Engine.open({ device }), spec, weights, 'inference');
-    using training = await model.startTraining();
+    using training = await Training.start(model);
     const { learningRate, weightDecay, maxGradientNorm, losses, gradientNorms } = golden.steps as Steps;
     const batch = packSequences(golden.sequences);
     for (const [step, expected] of losses.entries()) {

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFi
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import t from 'tap';
-import type { Training } from '../../src/native/training.js';
+import { Training } from '../../src/native/training.js';
 import { SavedTraining } from '../../src/training/saved-training.js';
 import { openModel } from '../model/support/golden.js';
 import { temporaryDirectory } from '../support/temporary.js';
@@ -36,7 +36,7 @@ async function takeSteps(training: Training, steps: number): Promise<void> {
 /** A training that took two steps and was saved. */
 async function savedOnce() {
   const saved = fresh();
-  const training = await model.startTraining();
+  const training = await Training.start(model);
   await takeSteps(training, 2);
   await saved.save(training, { settings, steps: 2, notes: { epoch: 1 } });
   return { saved, training, states: await stateOf(training) };
@@ -45,7 +45,7 @@ async function savedOnce() {
 t.test('weights, moments, steps and notes come back', async (t) => {
   const { saved, training, states } = await savedOnce();
   t.strictSame(readdirSync(saved.directory).sort(), ['state.json', 'step-2.safetensors']);
-  using resumed = await model.startTraining();
+  using resumed = await Training.start(model);
   t.strictSame(await saved.resume(resumed, settings), { epoch: 1 });
   t.ok(isDeepStrictEqual(await stateOf(resumed), states));
   // The bias corrections of the next step depend on how many there were.
@@ -59,14 +59,14 @@ t.test('a later state takes the place of the earlier one', async (t) => {
   await takeSteps(training, 1);
   await saved.save(training, { settings, steps: 3, notes: { epoch: 2 } });
   t.strictSame(readdirSync(saved.directory).sort(), ['state.json', 'step-3.safetensors']);
-  using resumed = await model.startTraining();
+  using resumed = await Training.start(model);
   t.strictSame(await saved.resume(resumed, settings), { epoch: 2 });
   t.ok(isDeepStrictEqual(await stateOf(resumed), await stateOf(training)));
 });
 
 t.test('where there is no state, training begins', async (t) => {
   const saved = fresh();
-  using training = await model.startTraining();
+  using training = await Training.start(model);
   const states = await stateOf(training);
   t.equal(await saved.resume(training, settings), undefined);
   t.notOk(existsSync(saved.directory), 'and nothing is made yet');
@@ -77,7 +77,7 @@ t.test('where there is no state, training begins', async (t) => {
 
 t.test('a training with other settings is not gone on with', async (t) => {
   const { saved, states } = await savedOnce();
-  using training = await model.startTraining();
+  using training = await Training.start(model);
   for (const other of [
     { ...settings, task: 'sst2' },
     { ...settings, recipe: { epochs: 3 } },
@@ -96,7 +96,7 @@ t.test('a directory of something else is refused and left alone', async (t) => {
   const saved = fresh();
   mkdirSync(saved.directory, { recursive: true });
   writeFileSync(join(saved.directory, 'precious.txt'), 'mine');
-  using training = await model.startTraining();
+  using training = await Training.start(model);
   await t.rejects(saved.resume(training, settings), {
     code: 'ERR_OUTPUT',
     message: /state keeps no training \(give another directory\)$/,
@@ -107,7 +107,7 @@ t.test('a directory of something else is refused and left alone', async (t) => {
 t.test('a state.json that cannot be read is refused, in one line', async (t) => {
   const { saved } = await savedOnce();
   const file = join(saved.directory, 'state.json');
-  using training = await model.startTraining();
+  using training = await Training.start(model);
   for (const text of ['', '{"settings":\n', readFileSync(file, 'utf8').slice(0, -20), '[]', '{}']) {
     writeFileSync(file, text);
     const error = await saved.resume(training, settings).catch((reason) => reason);
@@ -119,7 +119,7 @@ t.test('a state.json that cannot be read is refused, in one line', async (t) => 
 t.test('weights that are damaged or gone are refused', async (t) => {
   const { saved } = await savedOnce();
   const weights = join(saved.directory, 'step-2.safetensors');
-  using training = await model.startTraining();
+  using training = await Training.start(model);
   truncateSync(weights, 5000);
   await t.rejects(saved.resume(training, settings), { code: 'ERR_CHECKPOINT', message: /step-2\.safetensors/ });
 });
@@ -128,7 +128,7 @@ t.test('killed before state.json: the state before still counts', async (t) => {
   const { saved, training, states } = await savedOnce();
   writeFileSync(join(saved.directory, 'step-4.safetensors'), 'half');
   writeFileSync(join(saved.directory, '.state.json.0123456789ab'), '{"sett');
-  using resumed = await model.startTraining();
+  using resumed = await Training.start(model);
   t.strictSame(await saved.resume(resumed, settings), { epoch: 1 });
   t.ok(isDeepStrictEqual(await stateOf(resumed), states));
   await takeSteps(training, 2);
@@ -141,7 +141,7 @@ t.test('killed before the first state.json: training begins anew', async (t) => 
     const saved = fresh();
     mkdirSync(saved.directory, { recursive: true });
     for (const name of left) writeFileSync(join(saved.directory, name), 'half');
-    using training = await model.startTraining();
+    using training = await Training.start(model);
     t.equal(await saved.resume(training, settings), undefined, `${left}`);
     await saved.save(training, { settings, steps: 2, notes: { epoch: 1 } });
     t.strictSame(await saved.resume(training, settings), { epoch: 1 });

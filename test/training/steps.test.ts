@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import t from 'tap';
 import type { OptimizerStep, ParameterState } from '../../src/native/addon.js';
-import type { Training } from '../../src/native/training.js';
+import { Training } from '../../src/native/training.js';
 import type { LabelledSequences } from '../../src/tasks/calibration.js';
 import { defaultRecipe, linearSchedule } from '../../src/training/recipe.js';
 import { stepsPerEpoch, type TrainingStep, trainingSteps } from '../../src/training/steps.js';
@@ -98,7 +98,7 @@ t.test('a training that goes on from its state is to the bit one that never stop
   const options = { loss, seed: 1, recipe: { ...defaultRecipe, epochs: 2, batch: 2, learningRate: 1e-3 } };
   const stop = stepsPerEpoch(data.count, options.recipe) + 1;
 
-  using whole = await model.startTraining();
+  using whole = await Training.start(model);
   const losses: number[][] = [];
   let [stopped, rest]: [Record<string, ParameterState>, number[][]] = [{}, []];
   for await (const { step, result } of trainingSteps(whole, data, options)) {
@@ -107,7 +107,7 @@ t.test('a training that goes on from its state is to the bit one that never stop
   }
   t.ok(losses.length > stop + 1);
 
-  using resumed = await model.startTraining();
+  using resumed = await Training.start(model);
   await resumed.restore(stopped, stop);
   for await (const { result } of trainingSteps(resumed, data, { ...options, from: stop }))
     rest.push([...result.losses]);
@@ -115,7 +115,7 @@ t.test('a training that goes on from its state is to the bit one that never stop
   t.ok(isDeepStrictEqual(await statesOf(resumed, model.spec), await statesOf(whole, model.spec)));
 
   rest = [];
-  using forgetful = await model.startTraining();
+  using forgetful = await Training.start(model);
   for await (const { result } of trainingSteps(forgetful, data, { ...options, from: stop }))
     rest.push([...result.losses]);
   t.strictNotSame(rest, losses.slice(stop), 'the state is what makes it so');
@@ -123,7 +123,7 @@ t.test('a training that goes on from its state is to the bit one that never stop
 
 t.test('an abort ends the steps', async (t) => {
   using model = await openModel('gelu', { mode: 'inference' });
-  using training = await model.startTraining();
+  using training = await Training.start(model);
   const abort = new AbortController();
   const taken: number[] = [];
   const run = async () => {
