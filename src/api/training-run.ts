@@ -63,6 +63,7 @@ const defaultDistillation: DistillationWeights = { labels: 1, logits: 1, tempera
 const secondsBetweenSaves = 300;
 /** Sequences that say how much work is left where there is no evaluation data. */
 const sampledSequences = 512;
+
 /** Of an epoch that is not over. */
 interface Sums {
   loss: number;

@@ -21,6 +21,7 @@ const firstExchange = 0.04;
 const lastExchange = 0.01;
 /** How far below the budget is near enough. */
 const tolerance = 0.005;
+const mostExchanges = 8;
 /** A change that saves less than this part of what it should is of no use. */
 const leastOfWanted = 0.2;
 /** Exchanges that are tried of those that look best. */
@@ -112,7 +113,8 @@ class ThresholdSearch {
 
   /** Lowers one threshold and raises another as long as that helps. */
   async exchange(): Promise<void> {
-    for (let size = firstExchange; size >= lastExchange; ) {
+    let size = firstExchange;
+    for (let tries = 0; tries < mostExchanges && size >= lastExchange; tries++) {
       if (!(await this.#exchangeOnce(size))) size /= 2;
     }
   }

@@ -43,7 +43,7 @@ t.test('methods, budgets and lambdas, each a checkpoint that does what its repor
   for (const { macs, lambda, method, directory, report: trained, latency } of report.runs) {
     t.equal(trained.method, method);
     t.ok(latency && latency.batch === 256 && latency.speedup.median > 0);
-    if (macs !== undefined) t.ok(Math.abs((trained.dropping?.macs ?? 0) - macs) < 0.1, 'counted on other sequences');
+    if (macs !== undefined) t.ok(Math.abs((trained.dropping?.macs ?? 0) - macs) < 0.2, 'counted on other sequences');
     else t.equal(lambda, 0.2);
     await using smaller = await loadModel(directory);
     t.strictSame(smaller.checkpoint.spec.tokenPruning, trained.tokenPruning);

@@ -97,7 +97,7 @@ t.test('tokens train: what is lost and kept, at the budget', async (t) => {
   t.strictSame(Object.keys(report.epochs[2]), [
     ...['stage', 'epoch', 'loss', 'tokensPerSecond', 'thresholds', 'metrics', 'dropping'],
   ]);
-  t.ok(Math.abs(report.dropping.macs - 0.6) < 0.1, `${report.dropping.macs}, counted on other texts`);
+  t.ok(Math.abs(report.dropping.macs - 0.6) < 0.2, `${report.dropping.macs}, counted on other texts`);
   isKept(t, report);
   const trained = lines.filter((line) => /^(soft|hard) /.test(line));
   t.equal(trained.length, 3);
