@@ -1,8 +1,10 @@
 import { loadModel } from '../src/api/model.js';
 import { timed } from '../src/latency/rounds.js';
+import type { LayerShape, ModelSpec } from '../src/native/addon.js';
 import type { Model } from '../src/native/model.js';
 import { risingThresholds } from '../src/tokens/baselines.js';
 import { fitToMacs, savingsOn } from '../src/tokens/fit-to-macs.js';
+import { sequenceMacs, type TokenCounts, tokenCounts } from '../src/tokens/token-counts.js';
 import { hasShared, sharedPath } from '../test/support/paths.js';
 import { type BenchContext, type Benchmark, type Row, VerificationError } from './support/benchmark.js';
 import { joined } from './support/join-batches.js';
@@ -51,5 +53,26 @@ async function runTarget({ rounds, log }: BenchContext, model: Model, macs: numb
   );
   const row = await compareThroughput(contenders, workload, rounds);
   const realised = row['vs dense'] as number;
-  return { macs: left, ...row, promised: 1 / left, 'realised / promised': realised * left };
+  const counts = tokenCounts(await model.traceTokens(batch, { pruning }), batch, model.spec.layers.length);
+  const computedOf = (sequences: TokenCounts[]) =>
+    sequences.reduce((sum, sequence) => sum + computedMacs(model.spec, sequence), 0);
+  const dense = counts.map((sequence) => sequence.map(() => sequence[0] as number));
+  const computed = computedOf(dense) / computedOf(counts);
+  return {
+    macs: left,
+    ...row,
+    promised: 1 / left,
+    'realised / promised': realised * left,
+    computed,
+    'realised / computed': realised / computed,
+  };
+}
+
+/** What is really computed: of the last layer only keys, values and what the first token needs. */
+function computedMacs({ hiddenSize, headSize, layers, ...spec }: ModelSpec, counts: TokenCounts): number {
+  const { heads, neurons } = layers.at(-1) as LayerShape;
+  const tokens = counts.at(-2) as number;
+  const whole = sequenceMacs({ hiddenSize, headSize, ...spec, layers: layers.slice(0, -1) }, counts);
+  const attention = heads * headSize * (2 * hiddenSize * (tokens + 1) + 2 * tokens);
+  return whole + attention + 2 * neurons * hiddenSize;
 }
