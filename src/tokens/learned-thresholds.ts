@@ -1,11 +1,11 @@
 import type { PassResult, SoftThresholds, TokenPruning } from '../native/addon.js';
 
 export interface ThresholdSettings {
-  /** The weight of the mean mask in a sequence's loss: the larger, the fewer tokens go on. With a budget it adapts. */
+  /** The weight of the mean mask in a sequence's loss: the larger, the fewer tokens go on. */
   lambda: number;
   /** Of the soft masks. */
   temperature: number;
-  /** Without a budget the thresholds begin rising with the layer, linearly from 0 to nearly this. */
+  /** The thresholds begin rising with the layer, linearly from 0 to nearly this. */
   highest: number;
   learningRate: number;
 }

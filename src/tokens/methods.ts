@@ -26,16 +26,8 @@ export interface MethodSettings extends ThresholdSettings {
   hard: Recipe;
 }
 
-/** How much work is to be left, and what it takes to get there with a model as it is trained so far. */
-export interface Budget {
-  macs: number;
-  /** The part that a pruning leaves. */
-  left(training: Training, pruning: TokenPruning): Promise<number>;
-  /** The member of a family that meets the budget. */
-  fit(training: Training, family: PruningFamily): Promise<TokenPruning>;
-  /** Thresholds that meet it without training. */
-  calibrate(training: Training): Promise<TokenPruning>;
-}
+/** Finds the member of a family that meets the budget with the model as it is trained so far. */
+export type Fit = (training: Training, family: PruningFamily) => Promise<TokenPruning>;
 
 /** A method at work. */
 export interface TokenMethod {
@@ -49,75 +41,58 @@ export interface TokenMethod {
   warnings: readonly string[];
 }
 
-/** Begins a method on a model of so many layers, before its training starts. All but `learned` need a budget. */
+/** Begins a method on a model of so many layers, before its training starts. All but `learned` need a budget to fit. */
 export async function beginMethod(
   name: TrainingMethod,
   settings: MethodSettings,
   layers: number,
   training: Training,
-  budget: Budget | undefined,
+  fit: Fit | undefined,
 ): Promise<TokenMethod> {
-  if (name === 'learned') {
-    const { values } = budget ? await budget.calibrate(training) : risingThresholds(layers).at(settings.highest);
-    return new LearnedMethod(settings, values, budget);
-  }
-  if (!budget)
+  if (name === 'learned') return new LearnedMethod(settings, risingThresholds(layers).at(settings.highest).values, fit);
+  if (!fit) {
     throw new EspalierError('ERR_OPTION', `the method ${name} needs to know how much work to leave (give --macs too)`);
+  }
   switch (name) {
     case 'manual':
-      return new FixedMethod(name, await budget.fit(training, risingThresholds(layers)), settings.hard);
+      return new FixedMethod(name, await fit(training, risingThresholds(layers)), settings.hard);
     case 'top-k':
-      return new FixedMethod(name, await budget.fit(training, fallingRates(layers)), settings.hard);
+      return new FixedMethod(name, await fit(training, fallingRates(layers)), settings.hard);
     case 'length-drop':
-      return new LengthDropMethod(settings, layers, await budget.fit(training, geometricRates(layers)));
+      return new LengthDropMethod(settings, layers, await fit(training, geometricRates(layers)));
   }
 }
 
-/** Steps between two looks at how much work is left, and how much lambda gives way to what is too much or too little. */
-const stepsBetweenLooks = 10;
-const response = 5;
 /** Part of the soft stage after which it should show that tokens are chosen, and what parts of them do not show it. */
 const early = 0.25;
 const nearlyAll = 0.98;
 const nearlyNone = 0.02;
 
-interface LearnedState {
-  thresholds: ThresholdState;
-  lambda: number;
-  final?: TokenPruning | undefined;
-}
-
 /**
- * Soft masks while thresholds are learnt, then tokens are dropped by these while the weights adapt. With a budget the
- * thresholds begin where it is met without training, lambda holds them there, and what they miss it by in the end is made
- * up for by one factor.
+ * Soft masks while thresholds are learnt, then tokens are dropped by these, times what it takes to meet the budget, while
+ * the weights adapt.
  */
 class LearnedMethod implements TokenMethod {
   readonly method = 'learned';
   readonly stages: Stage[];
   readonly warnings: string[] = [];
   readonly #thresholds: LearnedThresholds;
-  #lambda: number;
   #final: TokenPruning | undefined;
 
-  constructor(settings: MethodSettings, values: readonly number[], budget: Budget | undefined) {
+  constructor(settings: MethodSettings, values: readonly number[], fit: Fit | undefined) {
     const thresholds = new LearnedThresholds(settings, values);
     this.#thresholds = thresholds;
-    this.#lambda = settings.lambda;
     this.stages = [
       {
         name: 'soft',
         recipe: settings.soft,
-        pass: () => ({ soft: thresholds.soft(this.#lambda) }),
-        onStep: async ({ result, sequences, tokens, factor, step, steps }, training) => {
+        pass: () => ({ soft: thresholds.soft(settings.lambda) }),
+        onStep: ({ result, sequences, tokens, factor, step, steps }) => {
           thresholds.learn(result, sequences, factor);
-          if (!budget && step === Math.ceil(steps * early)) this.#warnEarly(tokens, result);
-          if (!budget || step % stepsBetweenLooks !== 0) return;
-          const excess = (await budget.left(training, thresholds.pruning)) - budget.macs;
-          this.#lambda *= Math.exp(response * excess);
+          if (!fit && step === Math.ceil(steps * early)) this.#warnEarly(tokens, result);
         },
         onEnd: async (training) => {
-          this.#final = await budget?.fit(training, multiplesOf(thresholds.pruning));
+          this.#final = await fit?.(training, multiplesOf(thresholds.pruning));
         },
       },
       { name: 'hard', recipe: settings.hard, pass: () => ({ pruning: this.pruning }) },
@@ -136,14 +111,18 @@ class LearnedMethod implements TokenMethod {
   }
 
   get state(): LearnedState {
-    return { thresholds: this.#thresholds.state, lambda: this.#lambda, final: this.#final };
+    return { thresholds: this.#thresholds.state, final: this.#final };
   }
 
-  set state({ thresholds, lambda, final }: LearnedState) {
+  set state({ thresholds, final }: LearnedState) {
     this.#thresholds.state = thresholds;
-    this.#lambda = lambda;
     this.#final = final;
   }
+}
+
+interface LearnedState {
+  thresholds: ThresholdState;
+  final?: TokenPruning | undefined;
 }
 
 /** All thresholds times the same factor, h / (1 - h). */

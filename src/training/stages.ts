@@ -11,7 +11,7 @@ export interface Stage {
   /** What the next pass is to do beside learning from the labels. */
   pass?: (() => Pick<PassOptions, 'pruning' | 'soft'>) | undefined;
   /** Learns something else from a step. */
-  onStep?: ((step: TrainingStep, training: Training) => Promise<void> | void) | undefined;
+  onStep?: ((step: TrainingStep) => void) | undefined;
   /** Once all its steps are taken. */
   onEnd?: ((training: Training) => Promise<void>) | undefined;
 }
@@ -51,7 +51,7 @@ export async function runStages(
       signal,
     });
     for await (const step of steps) {
-      await stage.onStep?.(step, training);
+      stage.onStep?.(step);
       if (step.step === step.steps) await stage.onEnd?.(training);
       await onStep?.(step, stage, { stage: index, step: step.step });
     }
