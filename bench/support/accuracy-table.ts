@@ -1,4 +1,5 @@
 import type { AccuracyRow } from './accuracy-job.js';
+import { markdown } from './markdown.js';
 
 /** Markdown: per method a table of the points lost, checkpoints by budgets, each the mean over the seeds. */
 export function accuracyTables(rows: readonly AccuracyRow[]): string {
@@ -72,8 +73,3 @@ function cell(rows: readonly AccuracyRow[]): string {
 
 const loss = (rows: readonly AccuracyRow[]) => mean(rows.map(({ dense, pruned }) => 100 * (dense - pruned)));
 const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
-
-function markdown([head, ...rows]: string[][]): string {
-  const line = (cells: string[]) => `| ${cells.join(' | ')} |`;
-  return [line(head as string[]), `|${(head as string[]).map(() => '---|').join('')}`, ...rows.map(line)].join('\n');
-}

@@ -1,3 +1,5 @@
+import { markdown } from './markdown.js';
+
 /** What a method of dropping tokens made of a checkpoint. */
 export interface TokensRow {
   checkpoint: string;
@@ -49,6 +51,5 @@ export function tokensTable(rows: readonly TokensRow[]): string {
     'kept per layer, %',
     'seconds',
   ];
-  const line = (cells: string[]) => `| ${cells.join(' | ')} |`;
-  return [line(head), `|${head.map(() => '---|').join('')}`, ...lines.map(line)].join('\n');
+  return markdown([head, ...lines]);
 }

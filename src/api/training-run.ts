@@ -13,7 +13,7 @@ import { newHead } from '../training/new-head.js';
 import { checkRecipe } from '../training/recipe.js';
 import { type Progress, SavedTraining } from '../training/saved-training.js';
 import { type Position, runStages, type Stage } from '../training/stages.js';
-import type { TrainingStep } from '../training/steps.js';
+import { stepsPerEpoch, type TrainingStep } from '../training/steps.js';
 import { version } from '../version.js';
 import {
   type DataOptions,
@@ -153,7 +153,7 @@ export class TrainingRun {
     const stepsBefore = (stage: number) =>
       stages
         .slice(0, stage)
-        .reduce((sum, { recipe }) => sum + recipe.epochs * Math.ceil(this.data.count / recipe.batch), 0);
+        .reduce((sum, { recipe }) => sum + recipe.epochs * stepsPerEpoch(this.data.count, recipe), 0);
     await runStages(training, this.data, stages, {
       loss: task.loss,
       seed,
