@@ -16,8 +16,10 @@ import { speedup } from './speedup.js';
 import type { BenchContext, Row } from './support/benchmark.js';
 import { environment } from './support/environment.js';
 import { tokenDropping } from './token-dropping.js';
+import { tokenLengths } from './token-lengths.js';
 import { tokenizer } from './tokenizer.js';
 import { training } from './training.js';
+import { unitsAndTokens } from './units-and-tokens.js';
 
 const benchmarks = [
   gemm,
@@ -28,6 +30,8 @@ const benchmarks = [
   kwon,
   speedup,
   tokenDropping,
+  tokenLengths,
+  unitsAndTokens,
   batch256,
   latencyPrediction,
   latencyConstraint,

@@ -6,24 +6,20 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { readExamples } from '../src/data/examples.js';
-import { loadModel, tokensSweep } from '../src/index.js';
-import { resolveTask } from '../src/tasks/task.js';
+import type { Example } from '../src/data/examples.js';
+import { type LoadedModel, loadModel, tokensSweep } from '../src/index.js';
+import type { Task } from '../src/tasks/task.js';
 import { type SweepMethod, sweepMethods } from '../src/tokens/methods.js';
 import { hasShared, sharedPath } from '../test/support/paths.js';
+import { byLength, developmentExamples, taskFor, trainingExamples } from './support/shared-checkpoints.js';
 import { type TokensRow, tokensTable } from './support/tokens-table.js';
 
-const folders: Record<string, string> = {
-  'minilm-mrpc': 'MRPC',
-  'minilm-sst2': 'SST-2',
-  'roberta-sst2': 'SST-2',
-  'distil-qnli': 'QNLI',
-};
+const checkpoints = ['minilm-mrpc', 'minilm-sst2', 'roberta-sst2', 'distil-qnli'];
 const mostTrainingRows = 10_000;
 
 const { values: flags } = parseArgs({
   options: {
-    checkpoints: { type: 'string', default: Object.keys(folders).join() },
+    checkpoints: { type: 'string', default: checkpoints.join() },
     methods: { type: 'string', default: sweepMethods.join() },
     macs: { type: 'string', default: '0.5' },
     seeds: { type: 'string', default: '0' },
@@ -47,13 +43,11 @@ else {
 async function run(checkpoint: string, seed: number): Promise<void> {
   const threads = flags.threads === undefined ? undefined : Number(flags.threads);
   await using model = await loadModel(sharedPath('models', checkpoint), { threads });
-  const task = checkpoint.slice(checkpoint.lastIndexOf('-') + 1);
-  const read = (file: string) =>
-    readExamples(sharedPath('data/glue', folders[checkpoint] as string, file), resolveTask(model.checkpoint, task));
+  const task = taskFor(model, checkpoint);
   const { runs } = await tokensSweep(model, {
-    task,
-    train: (await read('train.tsv')).slice(0, mostTrainingRows),
-    eval: await read('dev.tsv'),
+    task: task.name,
+    train: await someTrainingExamples(model, task),
+    eval: await developmentExamples(task),
     teacher: model,
     methods: list(flags.methods) as SweepMethod[],
     macs: list(flags.macs).map(Number),
@@ -84,6 +78,13 @@ async function run(checkpoint: string, seed: number): Promise<void> {
   });
   const lines = [...others, ...rows].map((row) => `${JSON.stringify(row)}\n`);
   writeFileSync(flags.results, lines.join(''));
+}
+
+/** SST-2's training data are phrases, of 13 tokens on average; its longest are as long as the sentences of its development data. */
+async function someTrainingExamples(model: LoadedModel, task: Task): Promise<Example[]> {
+  const examples = await trainingExamples(task);
+  if (task.name !== 'sst2') return examples.slice(0, mostTrainingRows);
+  return byLength(examples, model, task).slice(-mostTrainingRows);
 }
 
 function resultsSoFar(): TokensRow[] {

@@ -11,7 +11,7 @@ export {
 export { type Exported, type ExportOptions, exportDense, exportOnnx } from './api/export.js';
 export { type LoadedModel, type LoadOptions, loadModel } from './api/model.js';
 export type { ModelResult, SaveOptions } from './api/model-result.js';
-export { type PredictInput, type PredictOptions, predict } from './api/predict.js';
+export { type InputPrediction, type PredictInput, type PredictOptions, predict } from './api/predict.js';
 export { type ProfileOptions, profile } from './api/profile.js';
 export { type PruneOptions, prune } from './api/prune.js';
 export type { PruneResult } from './api/prune-study.js';

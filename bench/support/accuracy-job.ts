@@ -1,6 +1,5 @@
 import { EvaluationBatches } from '../../src/api/evaluate.js';
 import { type LoadedModel, loadModel } from '../../src/api/model.js';
-import { readExamples } from '../../src/data/examples.js';
 import type { Model } from '../../src/native/model.js';
 import { type EspalierPart, measureCurves, pruneOnCurves } from '../../src/prune/espalier.js';
 import { miniBatchGradients } from '../../src/prune/fisher.js';
@@ -9,6 +8,7 @@ import type { Preset, PruneOutcome } from '../../src/prune/preset.js';
 import { drawCalibration, drawUnlabelled } from '../../src/tasks/calibration.js';
 import { resolveTask, type Task } from '../../src/tasks/task.js';
 import { sharedPath } from '../../test/support/paths.js';
+import { developmentExamples, taskFor, trainingExamples } from './shared-checkpoints.js';
 
 /** One checkpoint pruned to several budgets from one sample of its training data. */
 export interface AccuracyJob {
@@ -37,28 +37,19 @@ export interface AccuracyRow extends Omit<AccuracyJob, 'keeps' | 'threads'> {
   peak: number;
 }
 
-const files: Record<string, { train: string; dev: string; limit?: number }> = {
-  mrpc: { train: 'glue/MRPC/train.tsv', dev: 'glue/MRPC/dev.tsv' },
-  sst2: { train: 'glue/SST-2/train.tsv', dev: 'glue/SST-2/dev.tsv' },
-  stsb: { train: 'glue/STS-B/train.tsv', dev: 'glue/STS-B/dev.tsv' },
-  qnli: { train: 'glue/QNLI/train.tsv', dev: 'glue/QNLI/dev.tsv' },
-  squad: { train: 'squad/train-v1.1.json', dev: 'squad/dev-v1.1.json', limit: 2000 },
-};
-const taskOf = (checkpoint: string) => checkpoint.slice(checkpoint.lastIndexOf('-') + 1);
-
 /** Calls `onRow` with each budget's result as it is there. */
 export async function runAccuracyJob(job: AccuracyJob, onRow: (row: AccuracyRow) => void): Promise<void> {
   const { keeps, threads, ...about } = job;
   const { checkpoint, preset, without, samples, seed } = job;
   await using model = await loadModel(sharedPath('models', checkpoint), { threads });
   const { native, tokenizer } = model;
-  const task = resolveTask(model.checkpoint, taskOf(checkpoint));
+  const task = taskFor(model, checkpoint);
   const evaluate = await evaluation(model, task);
   const dense = await evaluate(native);
 
   const start = performance.now();
   const textTask = job.texts === undefined ? task : resolveTask(model.checkpoint, job.texts);
-  const train = await readExamples(sharedPath('data', files[textTask.name]?.train as string), textTask);
+  const train = await trainingExamples(textTask);
   const draw = { maxLength: textTask.maxLength, samples, seed };
   const { loss, averageLength, miniBatch: batchSize } = task;
   const options = { loss, seed, batchSize, sequenceLength: averageLength as number };
@@ -94,9 +85,7 @@ export async function runAccuracyJob(job: AccuracyJob, onRow: (row: AccuracyRow)
 
 /** The task's main metric on its evaluation data, of any model of the checkpoint's. */
 async function evaluation(model: LoadedModel, task: Task): Promise<(native: Model) => Promise<number>> {
-  const { dev, limit } = files[task.name] as { dev: string; limit?: number };
-  const examples = (await readExamples(sharedPath('data', dev), task)).slice(0, limit);
-  const batches = await EvaluationBatches.pack(model, task, examples, {});
+  const batches = await EvaluationBatches.pack(model, task, await developmentExamples(task), {});
   return async (native) => {
     const { metrics } = (await batches.evaluate(native, 'evaluate', {})).evaluation;
     return metrics.accuracy ?? metrics.spearman ?? (metrics.f1 as number);

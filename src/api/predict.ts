@@ -1,6 +1,8 @@
 import type { CheckpointDescription } from '../checkpoint/checkpoint.js';
+import type { Model } from '../native/model.js';
 import { namedTask, type Prediction, resolveTask, type Task, taskNames } from '../tasks/task.js';
 import { TaskBatch } from '../tasks/task-batch.js';
+import { type TokenCounts, tokenCounts, tokenSavings } from '../tokens/token-counts.js';
 import { type DataOptions, lengthLimit, type WorkOptions } from './evaluate.js';
 import type { LoadedModel } from './model.js';
 
@@ -12,6 +14,12 @@ export interface PredictInput {
   pair?: string;
 }
 
+/** What a model says about one input. */
+export type InputPrediction = Prediction & {
+  /** The part of the multiply-accumulates of the input's tokens that was left, where the model drops some. */
+  macs?: number;
+};
+
 /**
  * Labels with their probabilities, values of a regression or answers to questions, one an input; all inputs go through
  * the model together.
@@ -22,14 +30,24 @@ export async function predict(
   model: LoadedModel,
   inputs: readonly (string | PredictInput)[],
   options: PredictOptions = {},
-): Promise<Prediction[]> {
+): Promise<InputPrediction[]> {
   if (inputs.length === 0) return [];
   const task = predictionTask(model.checkpoint, options.task);
   const examples = inputs.map((input) => (typeof input === 'string' ? { text: input } : input));
   const batch = new TaskBatch(task, examples, model.tokenizer, lengthLimit(model, task, options.maxLength));
-  const predictions = batch.predictions(await model.native.forward(batch.packed, { signal: options.signal }));
+  const predictions = await run(model.native, batch, options.signal);
   options.onProgress?.({ stage: 'predict', done: inputs.length, total: inputs.length });
   return predictions;
+}
+
+async function run(model: Model, batch: TaskBatch, signal: AbortSignal | undefined): Promise<InputPrediction[]> {
+  const { spec } = model;
+  if (!spec.tokenPruning) return batch.predictions(await model.forward(batch.packed, { signal }));
+  const traced = await model.traceTokens(batch.packed, { signal });
+  const counts = batch.perExample(tokenCounts(traced, batch.packed, spec.layers.length));
+  return batch
+    .predictions(traced.logits)
+    .map((prediction, index) => ({ ...prediction, macs: tokenSavings(spec, counts[index] as TokenCounts[]).macs }));
 }
 
 const plainTasks: Record<Task['kind'], string> = {

@@ -26,12 +26,18 @@ export class TaskBatch {
     const count = offsets.length - 1;
     const bounds = (sequence: number) =>
       this.task.kind === 'span' ? 2 * (offsets[sequence] as number) : (logits.length / count) * sequence;
+    const ofSequences = Array.from({ length: count }, (_, i) => logits.subarray(bounds(i), bounds(i + 1)));
+    return this.perExample(ofSequences).map((own, index) =>
+      this.task.predict(this.sequences[index] as Encoding[], own, this.examples[index] as Example),
+    );
+  }
+
+  /** What there is one of for each sequence of `packed`, example by example. */
+  perExample<T>(ofSequences: readonly T[]): T[][] {
     let next = 0;
-    return this.examples.map((example, index) => {
-      const sequences = this.sequences[index] as Encoding[];
-      const own = sequences.map((_, offset) => logits.subarray(bounds(next + offset), bounds(next + offset + 1)));
-      next += sequences.length;
-      return this.task.predict(sequences, own, example);
+    return this.sequences.map(({ length }) => {
+      next += length;
+      return ofSequences.slice(next - length, next);
     });
   }
 }

@@ -4,6 +4,7 @@ import t from 'tap';
 import { type EspalierError, evaluate, loadModel, type ProgressEvent, predict, prune } from '../../src/index.js';
 import { demoData, sentimentMini } from '../support/paths.js';
 import { temporaryDirectory } from '../support/temporary.js';
+import { writeDropping } from './support/checkpoints.js';
 
 const directory = temporaryDirectory();
 const train = demoData('train');
@@ -48,6 +49,20 @@ t.test('examples may be objects', async (t) => {
   const { metrics, examples: count } = await evaluate(model, { task: 'classification', examples });
   t.strictSame(metrics, { accuracy: 2 / 3 });
   t.equal(count, 3);
+});
+
+t.test('of a model that drops tokens every prediction says what is left of its own work', async (t) => {
+  await using dense = await loadModel(sentimentMini);
+  const values = [0.02, 0.04, 0.06, 0];
+  await using model = await loadModel(writeDropping(join(directory, 'dropping'), { rule: 'threshold', values }));
+  const texts = ['Awful.', 'It begins slowly, then it drags on, and in the end nothing at all has happened.'];
+  const predictions = await predict(model, texts);
+  for (const [index, text] of texts.entries()) {
+    const { dropping } = await evaluate(model, { task: 'classification', examples: [{ text, label: 0 }] });
+    t.equal(predictions[index]?.macs, dropping?.macs);
+  }
+  t.ok((predictions[1]?.macs as number) < (predictions[0]?.macs as number), 'long texts lose more');
+  t.notOk('macs' in ((await predict(dense, texts))[0] as object));
 });
 
 t.test('a tokenizer with more tokens than the model has embeddings is refused', async (t) => {
