@@ -55,9 +55,9 @@ export async function beginMethod(
   }
   switch (name) {
     case 'manual':
-      return new FixedMethod(name, await fit(training, risingThresholds(layers)), settings.hard);
+      return await FixedMethod.begin(name, risingThresholds(layers), settings.hard, training, fit);
     case 'top-k':
-      return new FixedMethod(name, await fit(training, fallingRates(layers)), settings.hard);
+      return await FixedMethod.begin(name, fallingRates(layers), settings.hard, training, fit);
     case 'length-drop':
       return new LengthDropMethod(settings, layers, await fit(training, geometricRates(layers)));
   }
@@ -70,7 +70,7 @@ const nearlyNone = 0.02;
 
 /**
  * Soft masks while thresholds are learnt, then tokens are dropped by these, times what it takes to meet the budget, while
- * the weights adapt.
+ * the weights adapt. As they do, so does the attention that tokens get: in the end the budget is met again.
  */
 class LearnedMethod implements TokenMethod {
   readonly method = 'learned';
@@ -82,6 +82,9 @@ class LearnedMethod implements TokenMethod {
   constructor(settings: MethodSettings, values: readonly number[], fit: Fit | undefined) {
     const thresholds = new LearnedThresholds(settings, values);
     this.#thresholds = thresholds;
+    const onEnd = async (training: Training) => {
+      this.#final = await fit?.(training, multiplesOf(this.pruning));
+    };
     this.stages = [
       {
         name: 'soft',
@@ -91,11 +94,9 @@ class LearnedMethod implements TokenMethod {
           thresholds.learn(result, sequences, factor);
           if (!fit && step === Math.ceil(steps * early)) this.#warnEarly(tokens, result);
         },
-        onEnd: async (training) => {
-          this.#final = await fit?.(training, multiplesOf(thresholds.pruning));
-        },
+        onEnd,
       },
-      { name: 'hard', recipe: settings.hard, pass: () => ({ pruning: this.pruning }) },
+      { name: 'hard', recipe: settings.hard, pass: () => ({ pruning: this.pruning }), onEnd },
     ];
   }
 
@@ -133,18 +134,35 @@ function multiplesOf({ rule, values, ...rest }: TokenPruning): PruningFamily {
   };
 }
 
-/** Tokens are dropped in the same way from the first step on. */
+/** Tokens are dropped in the same way from the first step on, up to what it takes to meet the budget in the end. */
 class FixedMethod implements TokenMethod {
   readonly stages: Stage[];
   readonly warnings: string[] = [];
-  state = null;
 
-  constructor(
+  private constructor(
     readonly method: TrainingMethod,
-    readonly pruning: TokenPruning,
     recipe: Recipe,
+    public state: TokenPruning,
+    finish: (training: Training) => Promise<TokenPruning>,
   ) {
-    this.stages = [{ name: 'hard', recipe, pass: () => ({ pruning }) }];
+    const onEnd = async (training: Training) => {
+      this.state = await finish(training);
+    };
+    this.stages = [{ name: 'hard', recipe, pass: () => ({ pruning: this.state }), onEnd }];
+  }
+
+  static async begin(
+    method: TrainingMethod,
+    family: PruningFamily,
+    recipe: Recipe,
+    training: Training,
+    fit: Fit,
+  ): Promise<FixedMethod> {
+    return new FixedMethod(method, recipe, await fit(training, family), (trained) => fit(trained, family));
+  }
+
+  get pruning(): TokenPruning {
+    return this.state;
   }
 }
 

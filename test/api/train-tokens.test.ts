@@ -44,7 +44,7 @@ for (const method of trainingMethods) {
       stagesOf[method],
     );
     t.strictSame(Object.keys(report.recipes), stagesOf[method]);
-    // Counted on a draw of the training sequences, and before the weights adapted.
+    // Counted on a draw of the training sequences.
     t.ok(Math.abs((report.dropping?.macs as number) - 0.6) < 0.1, `${report.dropping?.macs}`);
     const kept = report.dropping?.keptPerLayer as number[];
     t.ok(kept.every((part, layer) => part > 0 && part <= (kept[layer - 1] ?? 1)));
