@@ -3,7 +3,7 @@ import type { LoadedModel } from './model.js';
 import { type TrainingOptions, TrainingRun, type TrainResult } from './training-run.js';
 
 export interface TrainOptions extends TrainingOptions {
-  /** What differs from the usual: 3 epochs, batches of 32, a learning rate of 2e-5. */
+  /** What differs from the usual: 3 epochs, batches of 32, a learning rate of 5e-5. */
   recipe?: Partial<Recipe> | undefined;
 }
 

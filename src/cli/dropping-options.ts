@@ -28,8 +28,8 @@ export function addDroppingOptions(command: Command): Command {
     .addOption(positiveOption('--threshold-learning-rate <x>', 'of the thresholds (default: 5e-4)'))
     .addOption(integerOption('--soft-epochs <n>', 'passes over the data with soft masks (default: 3)', 1))
     .addOption(integerOption('--hard-epochs <n>', 'passes over the data while tokens are dropped (default: 3)', 1))
-    .addOption(positiveOption('--soft-learning-rate <x>', 'the highest with soft masks (default: 2e-5)'))
-    .addOption(positiveOption('--hard-learning-rate <x>', 'the highest while tokens are dropped (default: 2e-5)'));
+    .addOption(positiveOption('--soft-learning-rate <x>', 'the highest with soft masks (default: 5e-5)'))
+    .addOption(positiveOption('--hard-learning-rate <x>', 'the highest while tokens are dropped (default: 5e-5)'));
   return addTrainingOptions(command);
 }
 

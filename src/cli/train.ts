@@ -23,7 +23,7 @@ export function addTrain(program: Command, signal: AbortSignal): void {
     .description('fine-tune a checkpoint, dense or pruned, on labelled data')
     .argument('<checkpoint>', 'model directory')
     .addOption(integerOption('--epochs <n>', 'passes over the data (default: 3)', 1))
-    .addOption(positiveOption('--learning-rate <x>', 'the highest (default: 2e-5)'))
+    .addOption(positiveOption('--learning-rate <x>', 'the highest (default: 5e-5)'))
     .addHelpText(
       'after',
       helpExamples(

@@ -93,7 +93,7 @@ t.test('tokens train: what is lost and kept, at the budget', async (t) => {
     ...['dense', 'trained', 'tokenPruning', 'dropping', 'seconds', 'output'],
   ]);
   t.match(report, { command: 'tokens train', method: 'learned', tokenPruning: { rule: 'threshold' } });
-  t.match(report.recipes, { soft: { epochs: 1, learningRate: 2e-5 }, hard: { epochs: 2, learningRate: 1e-5 } });
+  t.match(report.recipes, { soft: { epochs: 1, learningRate: 5e-5 }, hard: { epochs: 2, learningRate: 1e-5 } });
   t.strictSame(Object.keys(report.epochs[2]), [
     ...['stage', 'epoch', 'loss', 'tokensPerSecond', 'thresholds', 'metrics', 'dropping'],
   ]);
