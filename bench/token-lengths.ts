@@ -3,7 +3,7 @@ import { sweepMethods } from '../src/tokens/methods.js';
 import { hasShared, sharedPath } from '../test/support/paths.js';
 import type { Benchmark, Row } from './support/benchmark.js';
 import { dropTokensBy } from './support/drop-tokens.js';
-import { byLength, developmentExamples, taskFor, trainingExamples } from './support/shared-checkpoints.js';
+import { developmentExamples, lengthIn, taskFor, trainingExamples } from './support/shared-checkpoints.js';
 
 const CHECKPOINT = 'distil-qnli';
 const MACS = 0.5;
@@ -18,8 +18,8 @@ export const tokenLengths: Benchmark = {
     }
     await using model = await loadModel(sharedPath('models', CHECKPOINT), { threads: context.threads });
     const task = taskFor(model, CHECKPOINT);
-    const train = quarters(byLength(await trainingExamples(task), model, task));
-    const dev = quarters(byLength(await developmentExamples(task), model, task));
+    const train = quarters(await trainingExamples(task), lengthIn(model, task));
+    const dev = quarters(await developmentExamples(task), lengthIn(model, task));
     const rows: Row[] = [await measured({ learnt: 'nowhere', method: 'dense' }, model, task.name, dev)];
     for (const learnt of ['shortest', 'longest'] as const) {
       for (const method of context.quick ? (['calibrated'] as const) : sweepMethods) {
@@ -34,10 +34,14 @@ export const tokenLengths: Benchmark = {
 
 type Quarters = Record<'shortest' | 'longest', Example[]>;
 
-const quarters = (examples: Example[]): Quarters => ({
-  shortest: examples.slice(0, examples.length / 4),
-  longest: examples.slice(-Math.floor(examples.length / 4)),
-});
+function quarters(examples: readonly Example[], length: (example: Example) => number): Quarters {
+  const sorted = examples
+    .map((example) => ({ example, length: length(example) }))
+    .sort((a, b) => a.length - b.length)
+    .map(({ example }) => example);
+  const quarter = Math.floor(sorted.length / 4);
+  return { shortest: sorted.slice(0, quarter), longest: sorted.slice(-quarter) };
+}
 
 /** Accuracy and multiply-accumulates on either quarter. */
 async function measured(row: Row, model: LoadedModel, task: string, dev: Quarters): Promise<Row> {

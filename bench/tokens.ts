@@ -11,7 +11,7 @@ import { type LoadedModel, loadModel, tokensSweep } from '../src/index.js';
 import type { Task } from '../src/tasks/task.js';
 import { type SweepMethod, sweepMethods } from '../src/tokens/methods.js';
 import { hasShared, sharedPath } from '../test/support/paths.js';
-import { byLength, developmentExamples, taskFor, trainingExamples } from './support/shared-checkpoints.js';
+import { developmentExamples, lengthIn, taskFor, trainingExamples } from './support/shared-checkpoints.js';
 import { type TokensRow, tokensTable } from './support/tokens-table.js';
 
 const checkpoints = ['minilm-mrpc', 'minilm-sst2', 'roberta-sst2', 'distil-qnli'];
@@ -44,10 +44,11 @@ async function run(checkpoint: string, seed: number): Promise<void> {
   const threads = flags.threads === undefined ? undefined : Number(flags.threads);
   await using model = await loadModel(sharedPath('models', checkpoint), { threads });
   const task = taskFor(model, checkpoint);
+  const dev = await developmentExamples(task);
   const { runs } = await tokensSweep(model, {
     task: task.name,
-    train: await someTrainingExamples(model, task),
-    eval: await developmentExamples(task),
+    train: await someTrainingExamples(model, task, dev),
+    eval: dev,
     teacher: model,
     methods: list(flags.methods) as SweepMethod[],
     macs: list(flags.macs).map(Number),
@@ -80,11 +81,20 @@ async function run(checkpoint: string, seed: number): Promise<void> {
   writeFileSync(flags.results, lines.join(''));
 }
 
-/** SST-2's training data are phrases, of 13 tokens on average; its longest are as long as the sentences of its development data. */
-async function someTrainingExamples(model: LoadedModel, task: Task): Promise<Example[]> {
+/** SST-2's training data are phrases, of 13 tokens in the mean: of these, lengths as its development sentences have them. */
+async function someTrainingExamples(model: LoadedModel, task: Task, dev: readonly Example[]): Promise<Example[]> {
   const examples = await trainingExamples(task);
   if (task.name !== 'sst2') return examples.slice(0, mostTrainingRows);
-  return byLength(examples, model, task).slice(-mostTrainingRows);
+  const length = lengthIn(model, task);
+  const wanted = new Map<number, number>();
+  for (const example of dev) {
+    wanted.set(length(example), (wanted.get(length(example)) ?? 0) + mostTrainingRows / dev.length);
+  }
+  return examples.filter((example) => {
+    const left = wanted.get(length(example)) ?? 0;
+    wanted.set(length(example), left - 1);
+    return left >= 1;
+  });
 }
 
 function resultsSoFar(): TokensRow[] {

@@ -25,12 +25,8 @@ export async function developmentExamples(task: Task): Promise<Example[]> {
   return (await readExamples(sharedPath('data', dev), task)).slice(0, limit);
 }
 
-/** Those first of which the model sees the fewest tokens. */
-export function byLength(examples: readonly Example[], model: LoadedModel, task: Task): Example[] {
-  const length = (example: Example) =>
-    task.encode(example, model.tokenizer, task.maxLength).reduce((sum, { ids }) => sum + ids.length, 0);
-  return examples
-    .map((example) => ({ example, length: length(example) }))
-    .sort((a, b) => a.length - b.length)
-    .map(({ example }) => example);
-}
+/** How many tokens the model sees of an example. */
+export const lengthIn =
+  ({ tokenizer }: LoadedModel, task: Task) =>
+  (example: Example): number =>
+    task.encode(example, tokenizer, task.maxLength).reduce((sum, { ids }) => sum + ids.length, 0);
