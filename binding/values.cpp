@@ -177,8 +177,8 @@ TokenPruning toTokenPruning(const Napi::Value& value) {
 
 SoftThresholds toSoftThresholds(const Napi::Value& value) {
   const Napi::Object object = toObject(value, "soft");
-  return {toNumbers(object.Get("values"), "soft.values"), toNumber(object.Get("temperature"), "soft.temperature"),
-          toNumber(object.Get("sparsity"), "soft.sparsity")};
+  return {toNumber(object.Get("temperature"), "soft.temperature"), toNumbers(object.Get("values"), "soft.values"),
+          toNumbers(object.Get("sparsity"), "soft.sparsity")};
 }
 
 Napi::Value fromSpec(Napi::Env env, const ModelSpec& spec) {

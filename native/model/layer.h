@@ -26,9 +26,10 @@ struct LayerTrace {
 
 /// Thresholds while they are learnt: nothing is dropped, every layer's output is multiplied by soft masks.
 struct SoftThresholds {
-  std::vector<double> values;  // one a layer
-  double temperature = 1;      // of importance: how far from the threshold a mask is about 0 or 1
-  double sparsity = 0;         // the weight of a layer's mean mask in a sequence's loss
+  double temperature = 1;  // of importance: how far from the threshold a mask is about 0 or 1
+  // One a layer:
+  std::vector<double> values;
+  std::vector<double> sparsity;  // the weight of the layer's mean mask in a sequence's loss
 };
 
 struct Dropout {

@@ -22,7 +22,7 @@ Matrix Layer::softMaskBackward(const Matrix& gradient, const LayerGradients& gra
   args.lengths = rows_.lengths;
   args.sequences = rows_.sequences;
   args.temperature = shape_.heads * options_.soft->temperature;
-  args.sparsity = options_.soft->sparsity;
+  args.sparsity = options_.soft->sparsity[index_];
   args.dScores = tokenScores();
   args.dThreshold = gradients.threshold;
   backend_.softTokenMaskBackward(args);

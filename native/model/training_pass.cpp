@@ -20,13 +20,6 @@ uint64_t mixed(uint64_t key) {
 constexpr uint64_t kEmbeddings = 0;
 constexpr uint64_t ofLayer(size_t layer) { return 1 + 2 * static_cast<uint64_t>(layer); }
 
-/// Layers whose soft masks a sequence's penalty is a mean over.
-size_t judgingLayers(const ModelSpec& spec) {
-  size_t count = 0;
-  for (size_t l = 0; l < spec.layers.size(); ++l) count += spec.judgesTokens(l) ? 1 : 0;
-  return count;
-}
-
 std::vector<double> readDoubles(Backend& backend, const Matrix& view) {
   std::vector<double> values(static_cast<size_t>(view.rows * view.cols));
   backend.read(view, values.data());
@@ -56,10 +49,11 @@ void checkPassOptions(const PassOptions& options, const Model& model) {
   require(options.dropout >= 0 && options.dropout < 1, "a dropout rate must be at least 0 and below 1");
   if (options.pruning != nullptr) checkTokenPruning(*options.pruning, spec.layers.size());
   if (options.soft != nullptr) {
-    require(options.soft->values.size() == spec.layers.size(), "one soft threshold a layer is needed");
-    for (double value : options.soft->values) require(std::isfinite(value), "a threshold must be a finite number");
+    for (const std::vector<double>* ofLayers : {&options.soft->values, &options.soft->sparsity}) {
+      require(ofLayers->size() == spec.layers.size(), "one soft threshold a layer is needed, and one weight of its masks");
+      for (double value : *ofLayers) require(std::isfinite(value), "soft thresholds and weights must be finite numbers");
+    }
     require(options.soft->temperature > 0, "a temperature must be positive");
-    require(std::isfinite(options.soft->sparsity), "the weight of soft masks must be a finite number");
   }
   const Distillation& distillation = options.distillation;
   if (distillation.teacher == nullptr) return;
@@ -169,18 +163,12 @@ void TrainingPass::backward(const Labels& labels, const CancelToken& cancel) {
   const ModelSpec& spec = model_.spec();
   Matrix gradient = head_->backward(judge(labels), &gradients_);
   if (spec.head == HeadKind::span) gradient = lastStates_.restoreBackward(backend_, workspace_, gradient);
-  SoftThresholds soft;
-  if (options_.soft != nullptr) {
-    soft = *options_.soft;
-    soft.sparsity /= static_cast<double>(judgingLayers(spec));
-  }
   for (size_t l = passed_.size(); l-- > 0;) {
     cancel.check();
     if (learnsFromHidden()) addHiddenGradient(l, gradient);
     LayerGradients gradients;
     gradients.weights = &gradients_.layers[l];
     if (options_.soft != nullptr) {
-      passed_[l].options.soft = &soft;
       gradients.threshold = thresholdGradients_.view.rowRange(static_cast<int64_t>(l), 1);
     }
     gradient = layer(l).backward(gradient, gradients);

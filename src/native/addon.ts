@@ -134,8 +134,8 @@ export interface SoftThresholds {
   /** One a layer. */
   values: readonly number[];
   temperature: number;
-  /** The weight, in a sequence's loss, of the mean of all its soft masks. */
-  sparsity: number;
+  /** One a layer: the weight, in a sequence's loss, of the mean of the layer's soft masks. */
+  sparsity: readonly number[];
 }
 
 /** How much of a loss comes from where. */

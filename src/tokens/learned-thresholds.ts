@@ -1,7 +1,7 @@
 import type { PassResult, SoftThresholds, TokenPruning } from '../native/addon.js';
 
 export interface ThresholdSettings {
-  /** The weight of the mean mask in a sequence's loss: the larger, the fewer tokens go on. */
+  /** The weight, in a sequence's loss, of the work that its soft masks leave: the larger, the fewer tokens go on. */
   lambda: number;
   /** Of the soft masks. */
   temperature: number;
@@ -19,6 +19,8 @@ export interface ThresholdState {
   values: number[];
   firstMoments: number[];
   secondMoments: number[];
+  /** Of the last step, of each layer. */
+  meanMasks: number[];
   steps: number;
 }
 
@@ -30,7 +32,8 @@ export class LearnedThresholds {
   constructor(settings: Pick<ThresholdSettings, 'temperature' | 'learningRate'>, values: readonly number[]) {
     const zeros = () => values.map(() => 0);
     this.#settings = settings;
-    this.#state = { values: [...values], firstMoments: zeros(), secondMoments: zeros(), steps: 0 };
+    const meanMasks = values.map(() => 1);
+    this.#state = { values: [...values], firstMoments: zeros(), secondMoments: zeros(), meanMasks, steps: 0 };
   }
 
   get state(): ThresholdState {
@@ -43,7 +46,9 @@ export class LearnedThresholds {
 
   /** For a pass that learns. */
   soft(lambda: number): SoftThresholds {
-    return { values: [...this.#state.values], temperature: this.#settings.temperature, sparsity: lambda };
+    const { values, meanMasks } = this.#state;
+    const sparsity = workBehind(meanMasks).map((work) => (lambda * work) / values.length);
+    return { values: [...values], temperature: this.#settings.temperature, sparsity };
   }
 
   /** For a pass that drops tokens. */
@@ -52,7 +57,11 @@ export class LearnedThresholds {
   }
 
   /** One step of Adam (Kingma and Ba 2015); a threshold never falls below 0. */
-  learn({ thresholdGradients }: Pick<PassResult, 'thresholdGradients'>, sequences: number, factor: number): void {
+  learn(
+    { thresholdGradients, meanMasks }: Pick<PassResult, 'thresholdGradients' | 'meanMasks'>,
+    sequences: number,
+    factor: number,
+  ): void {
     const { values, firstMoments, secondMoments } = this.#state;
     const steps = ++this.#state.steps;
     for (const [layer, sum] of thresholdGradients.entries()) {
@@ -65,5 +74,24 @@ export class LearnedThresholds {
       firstMoments[layer] = first;
       secondMoments[layer] = second;
     }
+    // A layer that judges no tokens has no masks: all go on.
+    this.#state.meanMasks = Array.from(meanMasks, (sum) => sum / sequences || 1);
   }
+}
+
+/**
+ * What a layer's mean mask is multiplied with in the work of all layers, were every token masked alike: layer l is there
+ * for the product of the masks up to its own. Kim et al. 2021 count every layer's mask once (section 3.4), so that
+ * nothing speaks for dropping a token early rather than late.
+ */
+function workBehind(meanMasks: readonly number[]): number[] {
+  return meanMasks.map((_, layer) => {
+    const before = meanMasks.slice(0, layer).reduce((product, mask) => product * mask, 1);
+    let [left, work] = [before, before];
+    for (const mask of meanMasks.slice(layer + 1)) {
+      left *= mask;
+      work += left;
+    }
+    return work;
+  });
 }

@@ -98,7 +98,10 @@ async function passOptions(engine: Engine, name: GoldenName, golden: Case): Prom
   const { thresholds, temperature, regularisation, distillation } = golden;
   const options: PassOptions = {};
   if (thresholds && temperature && regularisation) {
-    options.soft = { values: thresholds, temperature, sparsity: regularisation } satisfies SoftThresholds;
+    const { head, layers } = (await goldenCheckpoint(name)).spec;
+    const judges = head === 'span' ? layers.length : layers.length - 1;
+    const sparsity = layers.map(() => regularisation / judges);
+    options.soft = { values: thresholds, temperature, sparsity } satisfies SoftThresholds;
   } else if (thresholds) {
     options.pruning = { rule: 'threshold', values: thresholds } satisfies TokenPruning;
   }

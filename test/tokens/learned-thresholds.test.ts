@@ -3,13 +3,34 @@ import { LearnedThresholds } from '../../src/tokens/learned-thresholds.js';
 
 const settings = { temperature: 2e-3, learningRate: 5e-4 };
 const rising = (layers: number) => Array.from({ length: layers }, (_, layer) => (0.01 * layer) / layers);
-const gradients = (...values: number[]) => ({ thresholdGradients: Float64Array.from(values) });
+const gradients = (...values: number[]) => ({
+  thresholdGradients: Float64Array.from(values),
+  meanMasks: Float64Array.from(values, () => 0),
+});
 const near = (actual: number | undefined, expected: number) => Math.abs((actual ?? Number.NaN) - expected) < 1e-9;
 
 t.test('thresholds begin with what they are given', async (t) => {
   const thresholds = new LearnedThresholds(settings, rising(4));
   t.strictSame(thresholds.pruning, { rule: 'threshold', values: [0, 0.0025, 0.005, 0.0075] });
-  t.strictSame(thresholds.soft(0.2), { values: [0, 0.0025, 0.005, 0.0075], temperature: 2e-3, sparsity: 0.2 });
+  const { sparsity, ...soft } = thresholds.soft(0.2);
+  t.strictSame(soft, { values: [0, 0.0025, 0.005, 0.0075], temperature: 2e-3 });
+  t.ok(
+    sparsity.every((weight, layer) => near(weight, (0.2 * (4 - layer)) / 4)),
+    'as if every token went on',
+  );
+});
+
+t.test('the weight of a mask is the derivative of the work that the masks leave', async (t) => {
+  const thresholds = new LearnedThresholds(settings, rising(4));
+  const masks = [0.9, 0.5, 0.2, 1];
+  // The last layer judges no tokens: it has no masks.
+  thresholds.learn({ ...gradients(0, 0, 0, 0), meanMasks: Float64Array.from([3.6, 2, 0.8, 0]) }, 4, 1);
+  const work = (own: number[]) =>
+    own.reduce((sum, _, layer) => sum + own.slice(0, layer + 1).reduce((a, b) => a * b), 0) / 4;
+  for (const [layer, weight] of thresholds.soft(3).sparsity.entries()) {
+    const moved = masks.with(layer, (masks[layer] as number) + 1);
+    t.ok(near(weight, 3 * (work(moved) - work(masks))), `${layer}: ${weight}`);
+  }
 });
 
 t.test('steps are those of Adam on the mean gradient, as computed by hand', async (t) => {
