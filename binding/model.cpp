@@ -246,16 +246,19 @@ Napi::Value ModelObject::embed(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     const auto batch = std::make_shared<PackedBatch>(toBatch(info[0]));
     const std::shared_ptr<SharedModel> targetsOnly = model(info[1]);
-    const bool everyToken = info[2].ToBoolean();
-    const auto cancel = CancelTokenObject::token(info[3]);
+    HiddenStatesOptions options;
+    if (targetsOnly) options.targetsOnly = targetsOnly->model;
+    options.everyToken = info[2].ToBoolean();
+    options.pruning = toTokenPruning(info[3]);
+    options.firstTokenWeight = toInt32(info[4], "firstTokenWeight");
+    const auto cancel = CancelTokenObject::token(info[5]);
     const std::shared_ptr<SharedModel> owner = model_.get();
     return startReading<std::shared_ptr<SharedHiddenStates>>(
         info.Env(), owner, [=](const std::shared_ptr<Model>& model) {
           auto shared = std::make_shared<SharedHiddenStates>();
           shared->owner = owner;
           shared->targetsOnly = targetsOnly;
-          shared->states = std::make_unique<HiddenStates>(model, targetsOnly ? targetsOnly->model : nullptr, *batch,
-                                                          everyToken, *cancel);
+          shared->states = std::make_unique<HiddenStates>(model, *batch, options, *cancel);
           return shared;
         });
   });

@@ -36,5 +36,6 @@ export type { SweepBudget, SweepReport, SweepSettings } from './report/sweep-rep
 export type { FinishedTokensRun, TokensRun, TokensSweepReport, TokensSweepSettings } from './report/tokens-report.js';
 export type { EpochReport, TrainReport } from './report/train-report.js';
 export { type Prediction, taskNames } from './tasks/task.js';
+export type { Reconstruction } from './tokens/reconstruct-dropping.js';
 export type { TokenSavings } from './tokens/token-counts.js';
 export type { Recipe } from './training/recipe.js';

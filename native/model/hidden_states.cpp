@@ -1,6 +1,7 @@
 #include "model/hidden_states.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace espalier {
 namespace {
@@ -52,24 +53,35 @@ class Accumulator {
   Tensor gram_, cross_, inputSums_, targetSums_, targetSquares_;
 };
 
+/// The rows of first tokens, in the workspace.
+Matrix firstRows(Backend& backend, Workspace& workspace, const Matrix& all, const TokenRows& rows) {
+  const Matrix first = workspace.matrix(rows.sequences, all.cols);
+  if (all.cols > 0) backend.gatherRows({all, rows.firstTokens(), first});
+  return first;
+}
+
 }  // namespace
 
-HiddenStates::HiddenStates(std::shared_ptr<const Model> model, std::shared_ptr<const Model> targetsOnly,
-                           const PackedBatch& batch, bool everyToken, const CancelToken& cancel)
-    : model_(std::move(model)), targetsOnly_(std::move(targetsOnly)), everyToken_(everyToken) {
-  require(targetsOnly_ == nullptr || targetsOnly_->spec().layers.size() == model_->spec().layers.size(),
+HiddenStates::HiddenStates(std::shared_ptr<const Model> model, const PackedBatch& batch, HiddenStatesOptions options,
+                           const CancelToken& cancel)
+    : model_(std::move(model)), options_(std::move(options)), sequences_(batch.sequences()) {
+  const ModelSpec& spec = model_->spec();
+  const TokenPruning& pruning = options_.pruning;
+  require(options_.targetsOnly == nullptr || options_.targetsOnly->spec().layers.size() == spec.layers.size(),
           "the neurons for targets belong to another model");
-  checkBatch(batch, model_->spec());
-  sequences_ = batch.sequences();
-  tokens_ = batch.tokens();
+  checkTokenPruning(pruning, spec.layers.size());
+  require(options_.firstTokenWeight >= 1, "a first token counts at least once");
+  require(pruning.values.empty() || options_.everyToken, "states that drop tokens must keep every token's row");
+  checkBatch(batch, spec);
   Backend& backend = model_->backend();
   parts_ = splitBatch(batch, std::max(backend.microBatchTokens(), kMicroBatchTokens));
-  hidden_ = backend.tensor(tokens_, model_->spec().hiddenSize);
+  hidden_ = backend.tensor(batch.tokens(), spec.hiddenSize);
   batches_.reserve(parts_.size());
   for (size_t i = 0; i < parts_.size(); ++i) {
     cancel.check();
-    batches_.emplace_back(backend, model_->spec(), batch, parts_[i]);
-    model_->embed(batches_[i], rows(hidden_, i));
+    batches_.emplace_back(backend, spec, batch, parts_[i], pruning.meanOver());
+    kept_.push_back({nullptr, batches_[i].rows(), nullptr});
+    model_->embed(batches_[i], rows(i));
   }
 }
 
@@ -91,34 +103,36 @@ SublayerStatistics HiddenStates::collectInputs(size_t layer, Sublayer sublayer, 
 void HiddenStates::advance(size_t layer, Sublayer sublayer, const std::function<void(const Matrix&)>& onInputs,
                            const CancelToken& cancel) {
   checkPosition(layer, sublayer);
-  const Tensor next = successor(layer, sublayer);
   const Model::WorkspaceLease workspace(*model_);
   for (size_t i = 0; i < parts_.size(); ++i) {
     cancel.check();
     (*workspace).reset();
-    const Layer run(*model_, layer, batches_[i].rows(), *workspace);
-    const Matrix hidden = rows(hidden_, i);
+    const Layer run = layerOn(layer, i, *workspace);
+    const Matrix hidden = rows(i);
     if (sublayer == Sublayer::attention) {
       const Queries queries = shrinksIn(layer) ? run.firstTokens(hidden) : run.allTokens(hidden);
-      const Matrix context = run.attentionContext(queries, hidden);
-      onInputs(context);
-      run.normalize(sublayer, run.attentionSum(context, queries.input), rows(next, i));
+      const Attended attended = run.attend(queries, hidden, run.roomForJudgement());
+      onInputs(attended.context);
+      kept_[i] = keptOfAll(model_->backend(), kept_[i], attended.kept);
+      if (shrinksIn(layer)) leaveFirstTokens(i);
+      run.normalize(sublayer, run.attentionSum(attended.context, attended.input), rows(i));
     } else {
       const Matrix activations = run.ffnActivations(hidden);
       onInputs(activations);
-      run.normalize(sublayer, run.ffnSum(activations, hidden), rows(next, i));
+      run.normalize(sublayer, run.ffnSum(activations, hidden), hidden);
     }
   }
-  hidden_ = next;
   ++position_;
 }
 
 SublayerStatistics HiddenStates::collectDrift(const HiddenStates& teacher, const CancelToken& cancel) const {
   checkTeacher(teacher);
   Accumulator accumulator(model_->backend(), hidden_.view.cols, hidden_.view.cols);
+  const Model::WorkspaceLease workspace(*model_);
   for (size_t i = 0; i < parts_.size(); ++i) {
     cancel.check();
-    accumulator.add(rows(hidden_, i), teacher.rows(teacher.hidden_, i));
+    (*workspace).reset();
+    accumulator.add(rows(i), keptRows(model_->backend(), *workspace, teacher.rows(i), kept_[i]));
   }
   return accumulator.read();
 }
@@ -132,49 +146,64 @@ SublayerStatistics HiddenStates::collect(HiddenStates& teacher, size_t layer, Su
   const LayerWeights& weights = model_->layerWeights(layer);
   const Linear& output = attention ? weights.attentionOutput : weights.ffnOut;
   Accumulator accumulator(backend, output.weight.view.cols, output.weight.view.rows);
-  const Tensor next = teacher.successor(layer, sublayer);
-  const bool shrinks = next.view.rows != teacher.hidden_.view.rows;
   const Model::WorkspaceLease workspace(*model_);
   for (size_t i = 0; i < parts_.size(); ++i) {
     cancel.check();
     (*workspace).reset();
-    const Layer student(*model_, layer, batches_[i].rows(), *workspace);
-    const Layer guide(*teacher.model_, layer, batches_[i].rows(), *workspace);
-    const Matrix hidden = rows(hidden_, i);
-    const Matrix guideHidden = teacher.rows(teacher.hidden_, i);
-    Matrix inputs, sum, reached;
+    const Layer student = layerOn(layer, i, *workspace);
+    const Layer guide = teacher.layerOn(layer, i, *workspace);
+    const Matrix guideHidden = teacher.rows(i);
+    KeptTokens kept = kept_[i];
+    Matrix inputs, residual = rows(i), sum, reached;
     if (attention) {
-      inputs = student.attentionContext(student.allTokens(hidden), hidden);
-      reached = sum =
-          guide.attentionSum(guide.attentionContext(guide.allTokens(guideHidden), guideHidden), guideHidden);
+      const Attended attended = student.attend(student.allTokens(residual), residual, student.roomForJudgement());
+      inputs = attended.context;
+      residual = attended.input;
+      kept = keptOfAll(backend, kept, attended.kept);
+      const Attended guided = guide.attend(guide.allTokens(guideHidden), guideHidden, {});
+      reached = sum = guide.attentionSum(guided.context, guideHidden);
     } else {
-      inputs = student.ffnActivations(hidden);
+      inputs = student.ffnActivations(residual);
       reached = sum = guide.ffnSum(guide.ffnActivations(guideHidden), guideHidden);
-      if (teacher.targetsOnly_ != nullptr) {
-        const Layer further(*teacher.targetsOnly_, layer, batches_[i].rows(), *workspace);
+      if (const auto& targetsOnly = teacher.options_.targetsOnly) {
+        const Layer further(*targetsOnly, layer, batches_[i].rows(), *workspace);
         reached = further.ffnSumWithoutBias(further.ffnActivations(guideHidden), sum);
       }
     }
-    const Matrix targets = (*workspace).matrix(hidden.rows, hidden.cols);
-    backend.subtract({reached, hidden, output.bias.view.data, targets});
+    const Matrix targets = (*workspace).matrix(residual.rows, residual.cols);
+    backend.subtract({keptRows(backend, *workspace, reached, kept), residual, output.bias.view.data, targets});
     accumulator.add(inputs, targets);
-    guide.normalize(sublayer, sum, shrinks ? sum : teacher.rows(next, i));
-    if (shrinks) backend.gatherRows({sum, batches_[i].rows().firstTokens(), teacher.rows(next, i)});
+    if (options_.firstTokenWeight > 1) {
+      const Matrix firstInputs = firstRows(backend, *workspace, inputs, kept.remaining);
+      const Matrix firstTargets = firstRows(backend, *workspace, targets, kept.remaining);
+      for (int32_t times = 1; times < options_.firstTokenWeight; ++times) accumulator.add(firstInputs, firstTargets);
+    }
+    if (attention && teacher.shrinksIn(layer)) {
+      guide.normalize(sublayer, sum, sum);
+      teacher.leaveFirstTokens(i);
+      backend.gatherRows({sum, batches_[i].rows().firstTokens(), teacher.rows(i)});
+    } else {
+      guide.normalize(sublayer, sum, guideHidden);
+    }
   }
-  teacher.hidden_ = next;
   ++teacher.position_;
   return accumulator.read();
 }
 
-Tensor HiddenStates::successor(size_t layer, Sublayer sublayer) const {
-  if (!shrinksIn(layer) || sublayer == Sublayer::ffn) return hidden_;
-  return model_->backend().tensor(sequences_, hidden_.view.cols);
+void HiddenStates::leaveFirstTokens(size_t part) {
+  TokenRows& rows = kept_[part].remaining;
+  rows.tokens = rows.sequences;
+  rows.offsets = rows.singleOffsets;
 }
 
-Matrix HiddenStates::rows(const Tensor& states, size_t part) const {
-  const MicroBatch& range = parts_[part];
-  if (states.view.rows == tokens_) return states.view.rowRange(range.firstToken, range.tokens);
-  return states.view.rowRange(range.firstSequence, range.sequences);
+Layer HiddenStates::layerOn(size_t layer, size_t part, Workspace& workspace) const {
+  LayerOptions options;
+  options.pruning = &options_.pruning;
+  return {*model_, layer, kept_[part].remaining, workspace, options};
+}
+
+Matrix HiddenStates::rows(size_t part) const {
+  return hidden_.view.rowRange(parts_[part].firstToken, kept_[part].remaining.tokens);
 }
 
 void HiddenStates::checkPosition(size_t layer, Sublayer sublayer) const {
@@ -184,8 +213,10 @@ void HiddenStates::checkPosition(size_t layer, Sublayer sublayer) const {
 
 void HiddenStates::checkTeacher(const HiddenStates& teacher) const {
   require(teacher.position_ == position_, "teacher and student stand at different sub-layers");
-  require(tokens_ == teacher.tokens_ && sequences_ == teacher.sequences_ && everyToken_ == teacher.everyToken_,
+  require(hidden_.view.rows == teacher.hidden_.view.rows && sequences_ == teacher.sequences_ &&
+              options_.everyToken == teacher.options_.everyToken,
           "teacher and student hold different batches");
+  require(teacher.options_.pruning.values.empty(), "a teacher drops no tokens");
   require(&model_->backend() == &teacher.model_->backend(), "teacher and student must share an engine");
 }
 

@@ -20,20 +20,30 @@ struct SublayerStatistics {
   double targetSquares = 0;
 };
 
+struct HiddenStatesOptions {
+  /// Further neurons of the same layers: they take part in the targets that collect() draws from these states, but not
+  /// in the states.
+  std::shared_ptr<const Model> targetsOnly;
+  /// The last layer keeps its rows even where its head reads first tokens only.
+  bool everyToken = false;
+  /// Drops tokens on the way, whatever the model's spec says. Needs everyToken: which row is whose must stay clear.
+  TokenPruning pruning;
+  /// How often the rows of first tokens count in what collect() finds of these states as the student's.
+  int32_t firstTokenWeight = 1;
+};
+
 /// The hidden states of many sequences, taken through a model one sub-layer at a time: what layer-wise least squares
-/// needs. No token is dropped. Memory: one [tokens, hidden] matrix, whatever the number of layers.
+/// needs. Memory: one [tokens, hidden] matrix, whatever the number of layers.
 class HiddenStates {
  public:
-  /// The embeddings' output. `targetsOnly` holds further neurons of the same layers and may be null: they take part in
-  /// the targets that collect() draws from these states, but not in the states. With `everyToken` the last layer keeps
-  /// all rows even where its head reads first tokens only.
-  HiddenStates(std::shared_ptr<const Model> model, std::shared_ptr<const Model> targetsOnly, const PackedBatch& batch,
-               bool everyToken, const CancelToken& cancel);
+  /// The embeddings' output.
+  HiddenStates(std::shared_ptr<const Model> model, const PackedBatch& batch, HiddenStatesOptions options,
+               const CancelToken& cancel);
 
   size_t bytes() const { return hidden_.buffer->bytes(); }
 
-  /// Replaces the states by the sub-layer's output. Unless every token is kept, a sequence head's model has only first
-  /// tokens left after the last layer's attention.
+  /// Replaces the states by the sub-layer's output: of the tokens that it lets go on. Without everyToken, a sequence
+  /// head's model has only first tokens left after the last layer's attention.
   void advance(size_t layer, Sublayer sublayer, const CancelToken& cancel);
 
   /// Statistics of the inputs alone (cross and targets stay empty) while the states advance past the sub-layer.
@@ -43,7 +53,7 @@ class HiddenStates {
   SublayerStatistics collectDrift(const HiddenStates& teacher, const CancelToken& cancel) const;
 
   /// Statistics with these states as the student's, before it advances; the teacher's states advance. Both must hold
-  /// the same batch and stand before the same sub-layer.
+  /// the same batch and stand before the same sub-layer. Where these states drop tokens, of those that they let go on.
   SublayerStatistics collect(HiddenStates& teacher, size_t layer, Sublayer sublayer, const CancelToken& cancel) const;
 
  private:
@@ -51,23 +61,22 @@ class HiddenStates {
   void advance(size_t layer, Sublayer sublayer, const std::function<void(const Matrix&)>& onInputs,
                const CancelToken& cancel);
   /// Whether the layer's attention leaves first tokens only.
-  bool shrinksIn(size_t layer) const { return !everyToken_ && model_->spec().firstTokensOnly(layer); }
-  /// The states once `sublayer` of `layer` is passed: these ones again, or a smaller tensor for first tokens.
-  Tensor successor(size_t layer, Sublayer sublayer) const;
-  /// One part's rows of `states`, which has a row per token or per sequence.
-  Matrix rows(const Tensor& states, size_t part) const;
+  bool shrinksIn(size_t layer) const { return !options_.everyToken && model_->spec().firstTokensOnly(layer); }
+  void leaveFirstTokens(size_t part);
+  Layer layerOn(size_t layer, size_t part, Workspace& workspace) const;
+  /// One part's states, a row for every token that is left.
+  Matrix rows(size_t part) const;
   void checkPosition(size_t layer, Sublayer sublayer) const;
   void checkTeacher(const HiddenStates& teacher) const;
 
   std::shared_ptr<const Model> model_;
-  std::shared_ptr<const Model> targetsOnly_;
-  bool everyToken_;
+  HiddenStatesOptions options_;
+  int64_t sequences_;
   std::vector<MicroBatch> parts_;
   std::vector<DeviceBatch> batches_;
-  int64_t sequences_;
-  int64_t tokens_;
-  Tensor hidden_;
-  size_t position_ = 0;  // sub-layers passed
+  std::vector<KeptTokens> kept_;  // a part each, of all its tokens
+  Tensor hidden_;                 // [tokens, hidden], a part's in the first of its rows
+  size_t position_ = 0;           // sub-layers passed
 };
 
 }  // namespace espalier

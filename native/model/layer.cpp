@@ -141,29 +141,32 @@ bool Layer::dropsTokens() const {
   return options_.pruning != nullptr && options_.pruning->dropsIn(index_) && model_.spec().judgesTokens(index_);
 }
 
+Judgement Layer::roomForJudgement() const {
+  Judgement room;
+  const bool scored = options_.scores && model_.spec().judgesTokens(index_);
+  if (scored || dropsTokens() || masksTokens()) room.columnSums = tokenScores();
+  if (dropsTokens()) room.kept = workspace_.indices(roomForKept(rows_));
+  return room;
+}
+
+Attended Layer::attend(const Queries& queries, const Matrix& hidden, const Judgement& room) const {
+  KeptTokens kept;
+  kept.remaining = rows_;
+  const Matrix context = attentionContext(queries, hidden, room.columnSums);
+  if (dropsTokens()) {
+    kept = dropTokens(backend_, *options_.pruning, index_, shape_.heads, rows_, room.columnSums, room.kept);
+  }
+  return {keptRows(backend_, workspace_, context, kept), keptRows(backend_, workspace_, queries.input, kept), kept};
+}
+
 LayerOutput Layer::forward(const Matrix& hidden) const {
-  LayerOutput output;
-  output.kept.remaining = rows_;
   // What outlives the layer comes first: the rest of the workspace is given back.
   Matrix result = scratch(firstTokensOnly() ? rows_.sequences : rows_.tokens, hidden.cols);
-  const bool scored = options_.scores && model_.spec().judgesTokens(index_);
-  if (scored || dropsTokens() || masksTokens()) output.columnSums = tokenScores();
-  int32_t* const room = dropsTokens() ? workspace_.indices(roomForKept(rows_)) : nullptr;
+  const Judgement judgement = roomForJudgement();
   const Workspace::Mark mark = workspace_.mark();
   const Queries queries = firstTokensOnly() ? firstTokens(hidden) : allTokens(hidden);
-  Matrix input = queries.input;
-  Matrix context = attentionContext(queries, hidden, output.columnSums);
-  if (dropsTokens()) {
-    output.kept = dropTokens(backend_, *options_.pruning, index_, shape_.heads, rows_, output.columnSums, room);
-    const auto survivors = [&](const Matrix& all) {
-      const Matrix kept = scratch(output.kept.remaining.tokens, all.cols);
-      backend_.gatherRows({all, output.kept.rows, kept});
-      return kept;
-    };
-    context = survivors(context);
-    input = survivors(input);
-    result = result.rowRange(0, input.rows);
-  }
+  const auto [context, input, kept] = attend(queries, hidden, judgement);
+  result = result.rowRange(0, input.rows);
   const Matrix attention = attentionSum(context, input);
   // A trace keeps the sums, so the normalised rows need a place of their own; otherwise they replace the sums.
   const Matrix middle = trace() != nullptr ? scratch(input.rows, hidden.cols) : attention;
@@ -172,10 +175,10 @@ LayerOutput Layer::forward(const Matrix& hidden) const {
   keep(trace(), &LayerTrace::input, hidden);
   keep(trace(), &LayerTrace::queryInput, queries.input);
   keep(trace(), &LayerTrace::middle, middle);
-  if (trace() != nullptr) trace()->kept = output.kept;
-  output.hidden = masksTokens() ? maskSoftly(result, output.columnSums) : result;
+  if (trace() != nullptr) trace()->kept = kept;
+  const Matrix output = masksTokens() ? maskSoftly(result, judgement.columnSums) : result;
   if (trace() == nullptr) workspace_.rewind(mark);
-  return output;
+  return {output, kept, judgement.columnSums};
 }
 
 Matrix Layer::maskSoftly(const Matrix& output, const Matrix& columnSums) const {

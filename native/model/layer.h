@@ -62,6 +62,19 @@ struct Queries {
   const int32_t* offsets = nullptr;  // rows of each sequence
 };
 
+/// Room for what attention says of the tokens. It outlives the rest of a layer.
+struct Judgement {
+  Matrix columnSums;        // of attention(), where they are needed
+  int32_t* kept = nullptr;  // of dropTokens(), where tokens are dropped
+};
+
+/// What goes on from a layer's attention to its output projection.
+struct Attended {
+  Matrix context;  // [queries or tokens that go on, heads * headSize]
+  Matrix input;    // [queries or tokens that go on, hidden], the layer's
+  KeptTokens kept;
+};
+
 /// What a layer hands on.
 struct LayerOutput {
   Matrix hidden;  // [tokens that go on, hidden], or [sequences, hidden] where only first tokens are wanted
@@ -70,7 +83,7 @@ struct LayerOutput {
 };
 
 /// One encoder layer on one micro-batch. Every matrix it returns lives in the workspace.
-/// sequence: hidden -> attentionContext -> attentionSum -> LayerNorm -> ffnActivations -> ffnSum -> LayerNorm.
+/// sequence: hidden -> attend -> attentionSum -> LayerNorm -> ffnActivations -> ffnSum -> LayerNorm.
 class Layer {
  public:
   Layer(const Model& model, size_t index, const TokenRows& rows, Workspace& workspace,
@@ -81,8 +94,9 @@ class Layer {
   Queries allTokens(const Matrix& hidden) const { return {hidden, rows_.offsets}; }
   Queries firstTokens(const Matrix& hidden) const;
 
-  /// [queries, heads * headSize]. columnSums: as of attention(), may be empty.
-  Matrix attentionContext(const Queries& queries, const Matrix& hidden, const Matrix& columnSums = {}) const;
+  Judgement roomForJudgement() const;
+  /// The context of all that ask, less the tokens that are dropped once it is known.
+  Attended attend(const Queries& queries, const Matrix& hidden, const Judgement& room) const;
   /// Output projection + bias + residual input: [queries, hidden], before the LayerNorm.
   Matrix attentionSum(const Matrix& context, const Matrix& input) const;
   /// [rows, neurons]
@@ -101,6 +115,8 @@ class Layer {
   Matrix backward(const Matrix& gradient, const LayerGradients& gradients) const;
 
  private:
+  /// [queries, heads * headSize]. columnSums: as of attention(), may be empty.
+  Matrix attentionContext(const Queries& queries, const Matrix& hidden, const Matrix& columnSums) const;
   bool dropsTokens() const;
   bool masksTokens() const { return options_.soft != nullptr && model_.spec().judgesTokens(index_); }
   /// The sum that ends a sub-layer, before its LayerNorm.
@@ -120,6 +136,7 @@ class Layer {
   uint64_t dropoutKey(Sublayer sublayer) const { return options_.dropout.key + (sublayer == Sublayer::ffn ? 1 : 0); }
   AttentionArgs attentionArgs(const Matrix& query, const Matrix& keyValue, const int32_t* queryOffsets) const;
   Matrix scratch(int64_t rows, int64_t cols) const { return workspace_.matrix(rows, cols); }
+  /// A value a token.
   Matrix tokenScores() const { return workspace_.matrix(rows_.tokens, 1, sumsDType(backend_.dtype())); }
   LayerTrace* trace() const { return options_.trace; }
 

@@ -25,6 +25,19 @@ void keepBest(const std::vector<float>& scores, int32_t first, int32_t count, in
   rows.insert(rows.end(), order.begin(), order.begin() + kept);
 }
 
+/// From host arrays: `offsets` of the sequences in `rows`, which are some of those before.
+KeptTokens owned(Backend& backend, const TokenRows& before, std::vector<int32_t> offsets,
+                 const std::vector<int32_t>& rows) {
+  offsets.insert(offsets.end(), rows.begin(), rows.end());
+  KeptTokens kept;
+  kept.owner = backend.indices(offsets);
+  kept.remaining = before;
+  kept.remaining.tokens = static_cast<int32_t>(rows.size());
+  kept.remaining.offsets = static_cast<const int32_t*>(kept.owner->data());
+  kept.rows = kept.remaining.offsets + before.sequences + 1;
+  return kept;
+}
+
 /// On the host: a baseline to compare thresholds with, not a way to be fast.
 KeptTokens keepShare(Backend& backend, double keepRate, const TokenRows& before, const Matrix& columnSums) {
   const size_t sequences = static_cast<size_t>(before.sequences);
@@ -37,14 +50,7 @@ KeptTokens keepShare(Backend& backend, double keepRate, const TokenRows& before,
     keepBest(scores, offsets[s], offsets[s + 1] - offsets[s], tokensToKeep(keepRate, lengths[s]), rows);
     newOffsets.push_back(static_cast<int32_t>(rows.size()));
   }
-  KeptTokens kept;
-  kept.remaining = before;
-  kept.remaining.tokens = newOffsets.back();
-  newOffsets.insert(newOffsets.end(), rows.begin(), rows.end());
-  kept.owner = backend.indices(newOffsets);
-  kept.remaining.offsets = static_cast<const int32_t*>(kept.owner->data());
-  kept.rows = kept.remaining.offsets + sequences + 1;
-  return kept;
+  return owned(backend, before, newOffsets, rows);
 }
 
 }  // namespace
@@ -63,6 +69,24 @@ KeptTokens dropTokens(Backend& backend, const TokenPruning& pruning, size_t laye
   return kept;
 }
 
+KeptTokens keptOfAll(Backend& backend, const KeptTokens& before, const KeptTokens& kept) {
+  if (kept.rows == nullptr) return before;
+  std::vector<int32_t> rows = backend.readIndices(kept.rows, kept.remaining.tokens);
+  if (before.rows != nullptr) {
+    const std::vector<int32_t> tokens = backend.readIndices(before.rows, before.remaining.tokens);
+    for (int32_t& row : rows) row = tokens[static_cast<size_t>(row)];
+  }
+  return owned(backend, kept.remaining, backend.readIndices(kept.remaining.offsets, kept.remaining.sequences + 1),
+               rows);
+}
+
+Matrix keptRows(Backend& backend, Workspace& workspace, const Matrix& all, const KeptTokens& kept) {
+  if (kept.rows == nullptr) return all;
+  const Matrix rows = workspace.matrix(kept.remaining.tokens, all.cols);
+  backend.gatherRows({all, kept.rows, rows});
+  return rows;
+}
+
 Matrix LastStates::restore(Backend& backend, Workspace* copies, Matrix hidden) const {
   for (auto layer = dropped_.rbegin(); layer != dropped_.rend(); ++layer) {
     Matrix all = layer->before;
@@ -79,9 +103,8 @@ Matrix LastStates::restore(Backend& backend, Workspace* copies, Matrix hidden) c
 
 Matrix LastStates::restoreBackward(Backend& backend, Workspace& workspace, Matrix gradient) {
   for (Dropped& layer : dropped_) {
-    const Matrix survivors = workspace.matrix(layer.kept.remaining.tokens, gradient.cols);
+    const Matrix survivors = keptRows(backend, workspace, gradient, layer.kept);
     const Matrix none = workspace.matrix(survivors.rows, survivors.cols);
-    backend.gatherRows({gradient, layer.kept.rows, survivors});
     backend.fillZero(none);
     backend.scatterRows({none, layer.kept.rows, gradient});
     layer.gradient = gradient;

@@ -22,6 +22,12 @@ inline int64_t roomForKept(const TokenRows& before) { return before.sequences + 
 KeptTokens dropTokens(Backend& backend, const TokenPruning& pruning, size_t layer, int32_t heads,
                       const TokenRows& before, const Matrix& columnSums, int32_t* room);
 
+/// What is kept of the tokens that `before` has left, as rows of those that `before` began with.
+KeptTokens keptOfAll(Backend& backend, const KeptTokens& before, const KeptTokens& kept);
+
+/// The rows of kept tokens: `all` itself where no token is gone.
+Matrix keptRows(Backend& backend, Workspace& workspace, const Matrix& all, const KeptTokens& kept);
+
 /// The last states of dropped tokens: a head that looks at every token wants them back.
 class LastStates {
  public:

@@ -1,11 +1,12 @@
 import type { Example } from '../data/examples.js';
-import { compact } from '../prune/compact.js';
-import { fullMask } from '../prune/units.js';
+import type { PackedBatch } from '../native/addon.js';
+import { holdOut } from '../prune/sequences.js';
 import type { TrainReport } from '../report/train-report.js';
 import { drawUnlabelled } from '../tasks/calibration.js';
 import { resolveTask } from '../tasks/task.js';
 import { calibrateThresholds } from '../tokens/calibrate.js';
 import { checkMacs, savingsOn } from '../tokens/fit-to-macs.js';
+import { copyOf, type DroppingModel, reconstructDropping } from '../tokens/reconstruct-dropping.js';
 import { version } from '../version.js';
 import { type DataOptions, EvaluationBatches, examplesFrom, lengthLimit, type WorkOptions } from './evaluate.js';
 import type { LoadedModel } from './model.js';
@@ -19,42 +20,46 @@ export interface CalibrateTokensOptions extends DataOptions, WorkOptions {
   train: string | readonly Example[];
   /** Labelled file or examples to compare the model on before and after. */
   eval?: string | readonly Example[] | undefined;
-  /** Texts to draw; 256 by default. */
+  /** Texts to calibrate on; 256 by default. As many are drawn besides, to judge new weights on. */
   samples?: number | undefined;
+  /** Solve for output projections that make up for the dropped tokens; true by default. */
+  reconstruct?: boolean | undefined;
   /** Of the draw; 0 by default. */
   seed?: number | undefined;
 }
 
 /**
  * Finds thresholds below which a model can do without tokens, without training it: a few minutes, and a few hundred texts
- * of its task. The weights stay as they are; the new model drops tokens wherever it runs.
+ * of its task. Then output projections are solved anew, where that brings the predictions of further texts nearer to
+ * what they were. The new model drops tokens wherever it runs.
  *
  * @throws EspalierError ERR_TARGET where `macs` cannot be reached, ERR_TASK, ERR_DATA, ERR_NON_FINITE, ERR_CANCELLED
  */
 export async function calibrateTokens(model: LoadedModel, options: CalibrateTokensOptions): Promise<TrainResult> {
   const start = performance.now();
-  const { macs, samples = 256, seed = 0, signal, onProgress } = options;
+  const { macs, samples = 256, seed = 0, reconstruct = true, signal, onProgress } = options;
   checkMacs(macs);
   const { native, checkpoint } = model;
   const task = resolveTask(checkpoint, options.task);
   const evaluated = options.eval === undefined ? undefined : await examplesFrom(options.eval, task, options);
   const batches = evaluated && (await EvaluationBatches.pack(model, task, evaluated, options));
   const texts = await examplesFrom(options.train, task, { ...options, labels: false });
-  const draw = { maxLength: lengthLimit(model, task, options.maxLength), samples, seed, signal };
-  const batch = await drawUnlabelled(texts, task, model.tokenizer, draw, 'none');
+  const maxLength = lengthLimit(model, task, options.maxLength);
+  const draw = { maxLength, samples: reconstruct ? 2 * samples : samples, seed, signal };
+  const drawn = await drawUnlabelled(texts, task, model.tokenizer, draw, 'none');
+  const [batch, heldOut] = (reconstruct ? holdOut(drawn, 2) : [drawn]) as [PackedBatch, PackedBatch?];
 
   const dense = (await batches?.evaluate(native, 'evaluate before', options))?.evaluation;
   const searchStart = performance.now();
-  const tokenPruning = await calibrateThresholds(native, batch, {
-    loss: task.loss,
-    macs,
-    signal,
-    onProgress,
-  });
+  const calibration = { loss: task.loss, macs, signal, onProgress };
+  const found = await calibrateThresholds(native, batch, calibration);
+  const made: DroppingModel = heldOut
+    ? await reconstructDropping(native, found, batch, heldOut, calibration)
+    : { model: await copyOf(native), pruning: found };
   const searchSeconds = (performance.now() - searchStart) / 1000;
 
-  const copy = await compact(native, fullMask(native.spec.layers), 'inference');
-  const thrifty = await asStored(model, copy, task, { tokenPruning });
+  const { pruning: tokenPruning, reconstruction } = made;
+  const thrifty = await asStored(model, made.model, task, { tokenPruning });
   const after = (await batches?.evaluate(thrifty.native, 'evaluate after', options))?.evaluation;
   const dropping = after?.dropping ?? (await savingsOn(thrifty.native, batch, tokenPruning, signal));
   const report: TrainReport = {
@@ -70,6 +75,7 @@ export async function calibrateTokens(model: LoadedModel, options: CalibrateToke
     epochs: [],
     ...(dense && after && { dense: dense.metrics, trained: after.metrics }),
     tokenPruning,
+    ...(reconstruction && { reconstruction }),
     dropping,
     seconds: {
       load: model.loadSeconds,

@@ -22,6 +22,7 @@ interface TokensCalibrateFlags extends DataFlags, DeviceFlags {
   eval?: string;
   samples: number;
   seed: number;
+  reconstruct: boolean;
   output: string;
   force?: true;
 }
@@ -34,8 +35,9 @@ export function addTokensCalibrate(tokens: Command, signal: AbortSignal): void {
     .addOption(ratioOption('--macs <ratio>', 'part of the multiply-accumulates to keep').makeOptionMandatory())
     .requiredOption('--train <file>', 'file of texts to calibrate on, or - for standard input')
     .option('--eval <file>', 'labelled file to compare the model on before and after')
-    .addOption(integerOption('--samples <n>', 'texts to draw', 1).default(256))
+    .addOption(integerOption('--samples <n>', 'texts to calibrate on; as many more judge new weights', 1).default(256))
     .addOption(integerOption('--seed <n>', 'seed of the draw', 0).default(0))
+    .option('--no-reconstruct', 'leave the weights as they are: do not solve for projections that make up for tokens')
     .requiredOption('--output <directory>', 'where to write the checkpoint that drops tokens')
     .option('--force', 'replace what is there')
     .addHelpText(
@@ -47,12 +49,13 @@ export function addTokensCalibrate(tokens: Command, signal: AbortSignal): void {
     );
   addOutputOptions(addDeviceOptions(addDataOptions(command))).action(
     async (directory: string, flags: TokensCalibrateFlags) => {
-      const { macs, train, samples, seed, force, output } = flags;
+      const { macs, samples, seed, reconstruct, force, output } = flags;
       checkOutput(output, force);
       const onProgress = showProgress(process.stderr, flags.quiet);
       await using model = await loadModel(directory, { ...engineOptionsOf(flags), signal });
-      const data = { ...dataOptionsOf(flags), train, eval: flags.eval };
-      await using result = await calibrateTokens(model, { ...data, macs, samples, seed, signal, onProgress });
+      const data = { ...dataOptionsOf(flags), train: flags.train, eval: flags.eval };
+      const options = { ...data, macs, samples, seed, reconstruct };
+      await using result = await calibrateTokens(model, { ...options, signal, onProgress });
       const report = await result.save(output, { force, signal });
       printResult(flags, report, () => trainingSummary(report));
     },

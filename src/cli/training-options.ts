@@ -12,6 +12,7 @@ import {
   type TrainResult,
 } from '../index.js';
 import { metricTable, optionalField } from '../report/figures.js';
+import type { Reconstruction } from '../tokens/reconstruct-dropping.js';
 import type { Recipe } from '../training/recipe.js';
 import {
   addDataOptions,
@@ -148,15 +149,22 @@ export async function withModels(
   await work(model, { ...data, seed, newHead, dtype, teacher, distillation, signal, onProgress });
 }
 
-export function trainingSummary({ dense, trained, epochs, dropping, seconds, output }: TrainReport): string {
+export function trainingSummary(report: TrainReport): string {
+  const { dense, trained, epochs, dropping, reconstruction, seconds, output } = report;
   return [
     ...(dense && trained ? [table(metricTable({ before: dense, after: trained })), ''] : []),
     fields([
       ...optionalField('loss', epochs.at(-1)?.loss, (loss) => loss.toFixed(4)),
       ...(dropping ? droppingRows(dropping) : []),
+      ...optionalField('new projections', reconstruction, reconstructed),
       ...optionalField('trained', epochs.at(-1)?.tokensPerSecond, (speed) => `${Math.round(speed)} tokens/s`),
       ['time', `${seconds.total.toFixed(1)} s`],
       ['written to', output ?? ''],
     ]),
   ].join('\n');
+}
+
+function reconstructed({ kept, divergence: { before, after } }: Reconstruction): string {
+  const divergences = `divergence ${before.toFixed(4)} without and ${after.toFixed(4)} with them`;
+  return `${kept ? 'kept' : 'left out'}: ${divergences}, on held-out texts`;
 }

@@ -273,6 +273,8 @@ export interface NativeModel {
     batch: PackedBatch,
     targetsOnly: NativeModel | null,
     everyToken: boolean,
+    pruning: TokenPruning | null,
+    firstTokenWeight: number,
     cancel: NativeCancelToken,
   ): Promise<NativeHiddenStates>;
   dispose(): void;

@@ -47,6 +47,10 @@ export interface EmbedOptions extends CallOptions {
   targetsOnly?: Model | undefined;
   /** Keep all tokens in the last layer, even where the model's head reads first tokens only. */
   everyToken?: boolean | undefined;
+  /** Drops tokens on the way; none are by default, whatever the spec says. Together with `everyToken` only. */
+  pruning?: TokenPruning | null | undefined;
+  /** How often a first token counts in statistics of these states as the student's; a whole number, 1 by default. */
+  firstTokenWeight?: number | undefined;
 }
 
 /** Weights loaded on one engine. Calls may run at the same time, except scaleUnits() and replace(). */
@@ -146,10 +150,12 @@ export class Model {
 
   /** Hidden states after the embeddings, to be taken through the layers one sub-layer at a time. */
   async embed(batch: PackedBatch, options: EmbedOptions = {}): Promise<HiddenStates> {
-    const { everyToken = false, signal } = options;
+    const { everyToken = false, pruning = null, firstTokenWeight = 1, signal } = options;
     const targetsOnly = options.targetsOnly?.native ?? null;
     return new HiddenStates(
-      await callCancellable(signal, (cancel) => this.native.embed(batch, targetsOnly, everyToken, cancel)),
+      await callCancellable(signal, (cancel) =>
+        this.native.embed(batch, targetsOnly, everyToken, pruning, firstTokenWeight, cancel),
+      ),
     );
   }
 

@@ -1,4 +1,4 @@
-import type { PackedBatch, ProjectionFit, Sublayer, SublayerStatistics } from '../native/addon.js';
+import type { PackedBatch, ProjectionFit, Sublayer, SublayerStatistics, TokenPruning } from '../native/addon.js';
 import type { CallOptions } from '../native/call.js';
 import type { Engine } from '../native/engine.js';
 import type { HiddenStates } from '../native/hidden-states.js';
@@ -10,21 +10,26 @@ import { floats, identity, inputProjections, outputProjection } from './weights.
 export interface ReconstructOptions extends CallOptions {
   /** Projections to leave as they are. */
   without?: readonly string[] | undefined;
+  /** The student's tokens are dropped by it, and only those that go on count; none are by default. */
+  pruning?: TokenPruning | undefined;
+  /** How often a sequence's first token counts; once by default. */
+  firstTokenWeight?: number | undefined;
+  /** Of a least-squares system, as parts of the mean of its inputs' variances: what is chosen from. */
+  ridges?: readonly number[] | undefined;
   onSublayers?: ((done: number, total: number) => void) | undefined;
 }
 
-/** Of a least-squares system, as parts of the mean of its inputs' variances. */
-const ridges = [1e-2, 3e-2, 1e-1, 3e-1];
+const usualRidges = [1e-2, 3e-2, 1e-1, 3e-1];
 /** For fewer samples than can be split. */
 const cautiousRidge = 1e-1;
 /** One sequence in so many is held out while the ridge of a system is chosen. */
 const heldOutStep = 5;
 
 /**
- * Makes up for removed units, sub-layer by sub-layer on what the earlier ones, made up for already, hand it:
- * first its input projections are solved anew, so that from the displaced inputs they compute what the dense model's
- * compute from theirs, then its output projection with its bias, so that the sum before the LayerNorm comes close to the
- * dense model's. A sub-layer that has lost every unit becomes a bias.
+ * Makes up for removed units or dropped tokens, sub-layer by sub-layer on what the earlier ones, made up for already,
+ * hand it: first its input projections are solved anew, so that from the displaced inputs they compute what the dense
+ * model's compute from theirs, then its output projection with its bias, so that the sum before the LayerNorm comes
+ * close to the dense model's. A sub-layer that has lost every unit becomes a bias.
  *
  * Kwon et al. 2022 (section 4.3) fit one scale a unit to a pruned teacher instead.
  */
@@ -32,11 +37,12 @@ export async function reconstruct(
   student: Model,
   dense: Model,
   batch: PackedBatch,
-  { without, signal, onSublayers }: ReconstructOptions = {},
+  { without, ridges = usualRidges, signal, onSublayers, ...counted }: ReconstructOptions = {},
 ): Promise<void> {
   const parts: Pair[] = [];
   try {
-    for (const part of holdOut(batch, heldOutStep)) parts.push(await embedBoth(student, dense, part, signal));
+    for (const part of holdOut(batch, heldOutStep))
+      parts.push(await embedBoth(student, dense, part, { ...counted, signal }));
     const each = <T>(work: (pair: Pair) => Promise<T>): Promise<T[]> => inTurn(parts, work);
     const total = 2 * student.spec.layers.length;
     let done = 0;
@@ -49,13 +55,14 @@ export async function reconstruct(
             layer,
             sublayer,
             await each((pair) => pair.student.collectDrift(pair.dense, { signal })),
+            ridges,
           );
         }
         if (without?.includes('outputs')) {
           await each((pair) => pair.dense.advance(layer, sublayer, { signal }));
         } else {
           const statistics = await each((pair) => pair.student.collect(pair.dense, layer, sublayer, { signal }));
-          await solveOutput(student, layer, sublayer, statistics);
+          await solveOutput(student, layer, sublayer, statistics, ridges);
         }
         await each((pair) => pair.student.advance(layer, sublayer, { signal }));
         done++;
@@ -74,10 +81,12 @@ async function embedBoth(
   student: Model,
   dense: Model,
   batch: PackedBatch,
-  signal: AbortSignal | undefined,
+  options: Pick<ReconstructOptions, 'pruning' | 'firstTokenWeight' | 'signal'>,
 ): Promise<Pair> {
-  const options = { everyToken: true, signal };
-  return { student: await student.embed(batch, options), dense: await dense.embed(batch, options) };
+  return {
+    student: await student.embed(batch, { ...options, everyToken: true }),
+    dense: await dense.embed(batch, { everyToken: true, signal: options.signal }),
+  };
 }
 
 /** One after another: each keeps all threads busy. */
@@ -96,9 +105,10 @@ async function solveInputs(
   layer: number,
   sublayer: Sublayer,
   drifts: readonly SublayerStatistics[],
+  ridges: readonly number[],
 ): Promise<void> {
   const { engine } = student;
-  const guess = await solve(drifts, identity(student.spec.hiddenSize), engine);
+  const guess = await solve(drifts, identity(student.spec.hiddenSize), ridges, engine);
   const fits: Record<string, ProjectionFit> = {};
   for (const role of inputProjections(layer, sublayer)) {
     const weight = floats(await student.weight(`${role}.weight`, 'f32'));
@@ -112,16 +122,18 @@ async function solveOutput(
   layer: number,
   sublayer: Sublayer,
   statistics: readonly SublayerStatistics[],
+  ridges: readonly number[],
 ): Promise<void> {
   const role = outputProjection(layer, sublayer);
   const weight = floats(await student.weight(`${role}.weight`, 'f32'));
-  await replaceProjections(student, { [role]: await solve(statistics, weight, student.engine) });
+  await replaceProjections(student, { [role]: await solve(statistics, weight, ridges, student.engine) });
 }
 
 /** Fitted to all samples, with the ridge that served the held-out ones best when it was fitted to the others. */
 async function solve(
   statistics: readonly SublayerStatistics[],
   weight: Float32Array,
+  ridges: readonly number[],
   engine: Engine,
 ): Promise<ProjectionFit> {
   const all = statistics.reduce(sumOf);

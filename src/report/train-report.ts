@@ -1,4 +1,5 @@
 import type { Precision, TokenPruning } from '../native/addon.js';
+import type { Reconstruction } from '../tokens/reconstruct-dropping.js';
 import type { TokenSavings } from '../tokens/token-counts.js';
 import type { Recipe } from '../training/recipe.js';
 import type { Metrics } from './prune-report.js';
@@ -24,6 +25,8 @@ export interface TrainReport {
   dense?: Metrics;
   trained?: Metrics;
   tokenPruning?: TokenPruning;
+  /** Beside calibrated thresholds, unless it was not wanted or there were too few texts. */
+  reconstruction?: Reconstruction;
   /** On the evaluation data, or else on some of the training data. */
   dropping?: TokenSavings;
   seconds: { load: number; train: number; evaluate: number; write: number; total: number };

@@ -51,6 +51,14 @@ export function geometricRates(layers: number): PruningFamily {
   };
 }
 
+/** All thresholds times the same factor, h / (1 - h). */
+export function multiplesOf({ rule, values, ...rest }: TokenPruning): PruningFamily {
+  return {
+    hardest: 1 - 1e-6,
+    at: (hardness) => ({ rule, values: values.map((value) => (value * hardness) / (1 - hardness)), ...rest }),
+  };
+}
+
 /** Over all layers together a step of LengthDrop loses at most this part of the tokens (0.2 in each of 12). */
 const mostDropped = 1 - 0.8 ** 12;
 

@@ -1,32 +1,33 @@
 import type { LossKind, PackedBatch } from '../native/addon.js';
 
 /**
- * How far logits have moved from where they were, a mean over sequences: the Kullback-Leibler divergence of the
- * distributions over classes, or over a sequence's tokens for either end of a span; of a value the squared difference.
+ * How far each sequence's logits have moved from where they were: the Kullback-Leibler divergence of the distributions
+ * over classes, or over a sequence's tokens for either end of a span; of a value the squared difference.
  *
  * @param before and after: [sequences, labels], of spans [tokens, 2]
  */
-export function divergence(
+export function divergences(
   before: Float32Array,
   after: Float32Array,
   loss: LossKind,
   { offsets }: Pick<PackedBatch, 'offsets'>,
-): number {
+): number[] {
   const sequences = offsets.length - 1;
-  if (loss === 'meanSquared') {
-    return before.reduce((sum, value, i) => sum + (value - (after[i] as number)) ** 2, 0) / sequences;
-  }
   const labels = before.length / sequences;
-  let sum = 0;
-  for (let s = 0; s < sequences; s++) {
-    if (loss === 'crossEntropy') sum += relativeEntropy(before, after, s * labels, labels, 1);
-    else {
-      const [first, end] = [offsets[s] as number, offsets[s + 1] as number];
-      for (const column of [0, 1]) sum += relativeEntropy(before, after, 2 * first + column, end - first, 2) / 2;
-    }
-  }
-  return sum / sequences;
+  return Array.from({ length: sequences }, (_, s) => {
+    if (loss === 'meanSquared') return ((before[s] as number) - (after[s] as number)) ** 2;
+    if (loss === 'crossEntropy') return relativeEntropy(before, after, s * labels, labels, 1);
+    const [first, end] = [offsets[s] as number, offsets[s + 1] as number];
+    const [start, stop] = [0, 1].map((column) => relativeEntropy(before, after, 2 * first + column, end - first, 2));
+    return ((start as number) + (stop as number)) / 2;
+  });
 }
+
+/** The mean over sequences. */
+export const divergence = (...moved: Parameters<typeof divergences>): number => mean(divergences(...moved));
+
+export const mean = (values: readonly number[]): number =>
+  values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /** Of softmax(before) with respect to softmax(after): `count` logits from `first` on, `step` apart. */
 function relativeEntropy(

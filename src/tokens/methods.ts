@@ -5,7 +5,14 @@ import type { Training } from '../native/training.js';
 import type { Recipe } from '../training/recipe.js';
 import type { Stage } from '../training/stages.js';
 import type { TrainingStep } from '../training/steps.js';
-import { fallingRates, geometricRates, type PruningFamily, randomRates, risingThresholds } from './baselines.js';
+import {
+  fallingRates,
+  geometricRates,
+  multiplesOf,
+  type PruningFamily,
+  randomRates,
+  risingThresholds,
+} from './baselines.js';
 import { LearnedThresholds, type ThresholdSettings, type ThresholdState } from './learned-thresholds.js';
 
 /**
@@ -124,14 +131,6 @@ class LearnedMethod implements TokenMethod {
 interface LearnedState {
   thresholds: ThresholdState;
   final?: TokenPruning | undefined;
-}
-
-/** All thresholds times the same factor, h / (1 - h). */
-function multiplesOf({ rule, values, ...rest }: TokenPruning): PruningFamily {
-  return {
-    hardest: 1 - 1e-6,
-    at: (hardness) => ({ rule, values: values.map((value) => (value * hardness) / (1 - hardness)), ...rest }),
-  };
 }
 
 /** Tokens are dropped in the same way from the first step on, up to what it takes to meet the budget in the end. */

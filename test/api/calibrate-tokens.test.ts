@@ -1,7 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { calibrateTokens, evaluate, loadModel, type ProgressEvent } from '../../src/index.js';
+import {
+  calibrateTokens,
+  evaluate,
+  type LoadedModel,
+  loadModel,
+  type ProgressEvent,
+  type Reconstruction,
+} from '../../src/index.js';
 import { demoExamples } from '../data/support/demo.js';
 import { sentimentMini } from '../support/paths.js';
 import { temporaryDirectory } from '../support/temporary.js';
@@ -32,7 +39,22 @@ t.test('calibrated thresholds meet the budget without labels or training', async
   const { metrics, dropping } = await evaluate(loaded, { examples, maxLength: data.maxLength });
   t.strictSame({ metrics, dropping }, { metrics: report.trained, dropping: report.dropping });
   const [own, given] = [loaded, model].map(({ checkpoint }) => checkpoint.bytes);
-  t.equal(own, given, 'the weights are the same');
+  t.equal(own, given, 'as many weights');
+});
+
+t.test('new projections are reported, and left out where asked', async (t) => {
+  const options = { ...data, eval: undefined, macs: 0.7, samples: 16 };
+  const outputWeights = async ({ native }: LoadedModel) =>
+    Buffer.from((await native.weight('layers.1.ffn.out.weight', 'f32')).data);
+  await using made = await calibrateTokens(model, options);
+  const { kept, divergence } = made.report.reconstruction as Reconstruction;
+  t.ok(divergence.before > 0 && divergence.after > 0);
+  t.equal((await outputWeights(made.model)).equals(await outputWeights(model)), !kept);
+  await using plain = await calibrateTokens(model, { ...options, reconstruct: false });
+  t.notOk('reconstruction' in plain.report);
+  t.ok((await outputWeights(plain.model)).equals(await outputWeights(model)));
+  await using few = await calibrateTokens(model, { ...options, train: examples.slice(0, 1), macs: 1 });
+  t.notOk('reconstruction' in few.report, 'no text is left to judge by');
 });
 
 t.test('calibration without evaluation data says what is left of the texts, at most the budget', async (t) => {

@@ -115,14 +115,17 @@ t.test('tokens calibrate: texts are enough', async (t) => {
   const { report, lines } = await json([...args, '--output', output]);
   t.strictSame(Object.keys(report), [
     ...['command', 'version', 'task', 'seed', 'device', 'threads', 'precision', 'method', 'recipes', 'epochs'],
-    ...['dense', 'trained', 'tokenPruning', 'dropping', 'seconds', 'output'],
+    ...['dense', 'trained', 'tokenPruning', 'reconstruction', 'dropping', 'seconds', 'output'],
   ]);
   t.match(report, { command: 'tokens calibrate', method: 'calibrated', tokenPruning: { rule: 'threshold' } });
   isKept(t, report);
   t.match(lines[1], /^calibrate: 100\/100, [67]\d\.\d % of the MACs left, \d+\.\d s$/);
   const { status, stdout } = await runCli([...args, '--output', output, '--force', '--quiet']);
   t.equal(status, 0);
-  t.match(stdout, /\n\nMACs of all tokens +\d+\.\d %\ntokens kept per layer( +\d+(\.\d)? %){4}\ntime /);
+  t.match(stdout, /\n\nMACs of all tokens +\d+\.\d %\ntokens kept per layer( +\d+(\.\d)? %){4}\nnew projections /);
+  t.match(stdout, /\nnew projections +(kept|left out): divergence .*\ntime /);
+  const plain = await json([...args, '--output', output, '--force', '--no-reconstruct']);
+  t.notOk('reconstruction' in plain.report);
 });
 
 t.test('a checkpoint that drops tokens goes through every other command', async (t) => {

@@ -39,6 +39,12 @@ KeptUnits allUnits(const ModelSpec& spec) {
   return kept;
 }
 
+HiddenStatesOptions everyToken() {
+  HiddenStatesOptions options;
+  options.everyToken = true;
+  return options;
+}
+
 class ModelTest : public testing::TestWithParam<std::tuple<const char*, HeadKind>> {
  protected:
   void SetUp() override {
@@ -107,8 +113,8 @@ TEST_P(ModelTest, computesTheSameMaskedAndCompacted) {
 
 TEST_P(ModelTest, takesHiddenStatesToWhatForwardComputes) {
   // Teacher and student are the same model, so the targets are what the projections already give.
-  HiddenStates student(model_, nullptr, batch_, false, cancel_);
-  HiddenStates teacher(model_, nullptr, batch_, false, cancel_);
+  HiddenStates student(model_, batch_, {}, cancel_);
+  HiddenStates teacher(model_, batch_, {}, cancel_);
   for (size_t l = 0; l < 3; ++l) {
     for (Sublayer sublayer : {Sublayer::attention, Sublayer::ffn}) {
       const SublayerStatistics found = student.collect(teacher, l, sublayer, cancel_);
@@ -128,9 +134,9 @@ TEST_P(ModelTest, takesHiddenStatesToWhatForwardComputes) {
 }
 
 TEST_P(ModelTest, collectsTheSameInputsWithAndWithoutATeacher) {
-  HiddenStates alone(model_, nullptr, batch_, false, cancel_);
-  HiddenStates student(model_, nullptr, batch_, false, cancel_);
-  HiddenStates teacher(model_, nullptr, batch_, false, cancel_);
+  HiddenStates alone(model_, batch_, {}, cancel_);
+  HiddenStates student(model_, batch_, {}, cancel_);
+  HiddenStates teacher(model_, batch_, {}, cancel_);
   for (size_t l = 0; l < 3; ++l) {
     for (Sublayer sublayer : {Sublayer::attention, Sublayer::ffn}) {
       const SublayerStatistics found = alone.collectInputs(l, sublayer, cancel_);
@@ -150,8 +156,8 @@ TEST_P(ModelTest, collectsTheSameInputsWithAndWithoutATeacher) {
 }
 
 TEST_P(ModelTest, keepsEveryTokenOfTheLastLayerWhereAsked) {
-  HiddenStates all(model_, nullptr, batch_, true, cancel_);
-  HiddenStates some(model_, nullptr, batch_, false, cancel_);
+  HiddenStates all(model_, batch_, everyToken(), cancel_);
+  HiddenStates some(model_, batch_, {}, cancel_);
   SublayerStatistics found;
   for (size_t l = 0; l < 3; ++l) {
     for (Sublayer sublayer : {Sublayer::attention, Sublayer::ffn}) {
@@ -160,17 +166,16 @@ TEST_P(ModelTest, keepsEveryTokenOfTheLastLayerWhereAsked) {
       EXPECT_EQ(found.rows, batch_.tokens());
     }
   }
-  HiddenStates fresh(model_, nullptr, batch_, true, cancel_);
+  HiddenStates fresh(model_, batch_, everyToken(), cancel_);
   EXPECT_THROW(fresh.collectDrift(all, cancel_), Error) << "at another sub-layer";
-  EXPECT_THROW(fresh.collectDrift(HiddenStates(model_, nullptr, batch_, false, cancel_), cancel_), Error)
-      << "other tokens";
+  EXPECT_THROW(fresh.collectDrift(HiddenStates(model_, batch_, {}, cancel_), cancel_), Error) << "other tokens";
 }
 
 TEST_P(ModelTest, findsNoDriftBetweenEqualsAndSomeAfterAChange) {
-  HiddenStates teacher(model_, nullptr, batch_, true, cancel_);
+  HiddenStates teacher(model_, batch_, everyToken(), cancel_);
   const std::shared_ptr<Model> other = model_->select(allUnits(model_->spec()), Mode::inference);
   other->replace({{"layers.0.attention.output.bias", std::vector<float>(24, 0.25f)}});
-  HiddenStates student(other, nullptr, batch_, true, cancel_);
+  HiddenStates student(other, batch_, everyToken(), cancel_);
   const SublayerStatistics before = student.collectDrift(teacher, cancel_);
   EXPECT_EQ(before.rows, batch_.tokens());
   for (size_t i = 0; i < before.gram.size(); ++i) EXPECT_NEAR(before.gram[i], before.cross[i], 1e-6 * before.gram[0]);

@@ -4,8 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
+#include "model/hidden_states.h"
 #include "model/token_record.h"
 #include "support/engines.h"
 #include "support/masked_encoder.h"
@@ -29,7 +31,8 @@ class TokenDroppingTest : public testing::TestWithParam<std::tuple<const char*, 
   void SetUp() override {
     const Candidate candidate = openCandidate(backend(), 2);
     if (!candidate.backend) GTEST_SKIP() << candidate.reason;
-    model_ = attentiveModel(candidate.backend, droppingSpec(head()));
+    engine_ = candidate.backend;
+    model_ = attentiveModel(engine_, droppingSpec(head()));
     oracle_ = attentiveModel(openOracle(), droppingSpec(head()));
   }
   const char* backend() const { return std::get<0>(GetParam()); }
@@ -83,9 +86,70 @@ class TokenDroppingTest : public testing::TestWithParam<std::tuple<const char*, 
     }
   }
 
+  HiddenStates states(const std::shared_ptr<Model>& model, const PackedBatch& batch, const TokenPruning& pruning,
+                      int32_t firstTokenWeight = 1) const {
+    return HiddenStates(model, batch, {nullptr, true, pruning, firstTokenWeight}, cancel_);
+  }
+  /// What collect() finds of every sub-layer of a student that drops tokens beside a teacher that does not.
+  std::vector<SublayerStatistics> statistics(const std::shared_ptr<Model>& model, const std::shared_ptr<Model>& guide,
+                                             const PackedBatch& batch, const TokenPruning& pruning,
+                                             int32_t firstTokenWeight = 1) const {
+    HiddenStates student = states(model, batch, pruning, firstTokenWeight);
+    HiddenStates teacher = states(guide, batch, {});
+    std::vector<SublayerStatistics> found;
+    for (size_t l = 0; l < layers(); ++l) {
+      for (Sublayer sublayer : {Sublayer::attention, Sublayer::ffn}) {
+        found.push_back(student.collect(teacher, l, sublayer, cancel_));
+        student.advance(l, sublayer, cancel_);
+      }
+    }
+    return found;
+  }
+
+  std::shared_ptr<Backend> engine_;
   std::shared_ptr<Model> model_, oracle_;
   const CancelToken cancel_;
 };
+
+/// Statistics in plain loops: inputs [rows, inputs], targets [rows, hidden].
+SublayerStatistics plainStatistics(const std::vector<std::vector<double>>& inputs,
+                                   const std::vector<std::vector<double>>& targets) {
+  const size_t width = inputs.front().size(), hidden = targets.front().size();
+  SublayerStatistics sums;
+  sums.rows = static_cast<int64_t>(inputs.size());
+  sums.gram.resize(width * width);
+  sums.cross.resize(width * hidden);
+  sums.inputSums.resize(width);
+  sums.targetSums.resize(hidden);
+  for (size_t r = 0; r < inputs.size(); ++r) {
+    for (size_t i = 0; i < width; ++i) {
+      sums.inputSums[i] += inputs[r][i];
+      for (size_t j = 0; j < width; ++j) sums.gram[i * width + j] += inputs[r][i] * inputs[r][j];
+      for (size_t h = 0; h < hidden; ++h) sums.cross[i * hidden + h] += inputs[r][i] * targets[r][h];
+    }
+    for (size_t h = 0; h < hidden; ++h) {
+      sums.targetSums[h] += targets[r][h];
+      sums.targetSquares += targets[r][h] * targets[r][h];
+    }
+  }
+  return sums;
+}
+
+void expectNear(const std::vector<double>& found, const std::vector<double>& expected) {
+  ASSERT_EQ(found.size(), expected.size());
+  double scale = 0;
+  for (double value : expected) scale = std::max(scale, std::abs(value));
+  for (size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i], expected[i], 5e-5 * scale);
+}
+
+void expectNear(const SublayerStatistics& found, const SublayerStatistics& expected) {
+  EXPECT_EQ(found.rows, expected.rows);
+  expectNear(found.gram, expected.gram);
+  expectNear(found.cross, expected.cross);
+  expectNear(found.inputSums, expected.inputSums);
+  expectNear(found.targetSums, expected.targetSums);
+  EXPECT_NEAR(found.targetSquares, expected.targetSquares, 1e-4 * expected.targetSquares);
+}
 
 TEST_P(TokenDroppingTest, computesWhatMaskedTokensGive) {
   for (const std::vector<int32_t>& lengths : {std::vector<int32_t>{1, 2, 17, 33}, {33, 512, 2}}) {
@@ -221,6 +285,88 @@ TEST_P(TokenDroppingTest, recordsDepthsAndShares) {
       }
     }
   }
+}
+
+TEST_P(TokenDroppingTest, collectsStatisticsOfSurvivorsAndThriceOfFirstTokens) {
+  const PackedBatch batch = batchOf({1, 2, 17, 33});
+  TokenPruning rates = everywhere(Rule::keepRate, 0);
+  rates.values = {0.9, 0.8, 0.7, 0.6, 0.4};
+  const std::shared_ptr<Model> guide = attentiveModel(engine_, droppingSpec(head()));
+  guide->replace({{"layers.0.ffn.out.bias", std::vector<float>(24, 0.25f)}});
+  const MaskedRun guided = runMasked(*guide, batch, {});
+  for (const TokenPruning& pruning :
+       {thresholdsFor(*oracle_, batch), thresholdsFor(*oracle_, batch, 128), rates, TokenPruning()}) {
+    const MaskedRun masked = runMasked(*model_, batch, pruning);
+    const std::vector<SublayerStatistics> found = statistics(model_, guide, batch, pruning, 3);
+    for (size_t s = 0; s < found.size(); ++s) {
+      const std::string role =
+          "layers." + std::to_string(s / 2) + (s % 2 == 0 ? ".attention.output.bias" : ".ffn.out.bias");
+      const std::vector<float> bias = model_->weight(role).values;
+      std::vector<std::vector<double>> inputs, targets;
+      for (size_t token = 0; token < batch.ids.size(); ++token) {
+        if (masked.sublayers[s].sums[token].empty()) continue;
+        std::vector<double> target = guided.sublayers[s].sums[token];
+        for (size_t h = 0; h < bias.size(); ++h) {
+          target[h] -= masked.sublayers[s].residuals[token][h] + static_cast<double>(bias[h]);
+        }
+        const bool first = std::count(batch.offsets.begin(), batch.offsets.end(), static_cast<int32_t>(token)) > 0;
+        inputs.insert(inputs.end(), first ? 3 : 1, masked.sublayers[s].inputs[token]);
+        targets.insert(targets.end(), first ? 3 : 1, target);
+      }
+      SCOPED_TRACE(s);
+      expectNear(found[s], plainStatistics(inputs, targets));
+    }
+  }
+}
+
+TEST_P(TokenDroppingTest, comparesSurvivorsWithTheSameTokensOfATeacher) {
+  const PackedBatch batch = batchOf({1, 2, 17, 33});
+  const TokenPruning pruning = thresholdsFor(*oracle_, batch);
+  const MaskedRun masked = runMasked(*model_, batch, pruning), guided = runMasked(*model_, batch, {});
+  HiddenStates student = states(model_, batch, pruning), teacher = states(model_, batch, {});
+  for (size_t l = 0; l < layers(); ++l) {
+    for (HiddenStates* states : {&student, &teacher}) states->advance(l, Sublayer::attention, cancel_);
+    std::vector<std::vector<double>> own, others;
+    for (size_t token = 0; token < batch.ids.size(); ++token) {
+      const MaskedSublayer& ffn = masked.sublayers[2 * l + 1];
+      if (ffn.sums[token].empty()) continue;
+      own.push_back(ffn.residuals[token]);
+      others.push_back(guided.sublayers[2 * l + 1].residuals[token]);
+    }
+    expectNear(student.collectDrift(teacher, cancel_), plainStatistics(own, others));
+    for (HiddenStates* states : {&student, &teacher}) states->advance(l, Sublayer::ffn, cancel_);
+  }
+}
+
+TEST_P(TokenDroppingTest, collectsTheSameBitsAtAnyThreadCount) {
+  std::vector<int32_t> lengths;
+  for (int32_t s = 0; s < 60; ++s) lengths.push_back(1 + (s * 29) % 64);
+  const PackedBatch batch = batchOf(lengths);
+  const TokenPruning pruning = thresholdsFor(*oracle_, batch);
+  const std::vector<SublayerStatistics> expected = statistics(model_, model_, batch, pruning);
+  for (int32_t threads : {1, 3}) {
+    const std::shared_ptr<Model> other =
+        attentiveModel(openCandidate(backend(), threads).backend, droppingSpec(head()));
+    const std::vector<SublayerStatistics> found = statistics(other, other, batch, pruning);
+    for (size_t s = 0; s < expected.size(); ++s) {
+      EXPECT_EQ(found[s].rows, expected[s].rows);
+      EXPECT_EQ(found[s].gram, expected[s].gram);
+      EXPECT_EQ(found[s].cross, expected[s].cross);
+      EXPECT_EQ(found[s].targetSums, expected[s].targetSums);
+    }
+  }
+}
+
+TEST_P(TokenDroppingTest, refusesStatesThatCannotBeCompared) {
+  const PackedBatch batch = batchOf({3, 5});
+  const TokenPruning pruning = everywhere(Rule::keepRate, 0.5);
+  EXPECT_THROW(HiddenStates(model_, batch, {nullptr, false, pruning}, cancel_), Error) << "first tokens only";
+  TokenPruning wrong = pruning;
+  wrong.values.pop_back();
+  EXPECT_THROW(states(model_, batch, wrong), Error) << "a value is missing";
+  EXPECT_THROW(states(model_, batch, pruning, 0), Error) << "first tokens that do not count";
+  HiddenStates student = states(model_, batch, pruning), teacher = states(model_, batch, pruning);
+  EXPECT_THROW(student.collect(teacher, 0, Sublayer::attention, cancel_), Error) << "a teacher that drops tokens";
 }
 
 TEST_P(TokenDroppingTest, refusesWrongValues) {

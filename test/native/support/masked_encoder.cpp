@@ -51,6 +51,8 @@ class MaskedEncoder {
   MaskedRun run(const PackedBatch& batch) {
     run_.depths.resize(batch.ids.size());
     run_.importance.resize(spec_.layers.size() * batch.ids.size());
+    const std::vector<Row> none(batch.ids.size());
+    run_.sublayers.assign(2 * spec_.layers.size(), {none, none, none});
     for (int32_t s = 0; s < batch.sequences(); ++s) {
       first_ = static_cast<size_t>(batch.offsets[static_cast<size_t>(s)]);
       length_ = static_cast<size_t>(batch.offsets[static_cast<size_t>(s) + 1]) - first_;
@@ -150,10 +152,17 @@ class MaskedEncoder {
     }
     for (size_t t = 0; t < length_; ++t) {
       if (!alive_[t]) continue;
-      const Row middle =
-          layerNorm(linear(context[t], role + ".attention.output") + hidden_[t], role + ".attention.norm");
-      const Row activations = activate(linear(middle, role + ".ffn.in"), spec_.activation);
-      hidden_[t] = layerNorm(linear(activations, role + ".ffn.out") + middle, role + ".ffn.norm");
+      const auto project = [&](Sublayer sublayer, const Row& input, const std::string& name) {
+        const Row sum = linear(input, role + name) + hidden_[t];
+        MaskedSublayer& record = run_.sublayers[2 * layer + static_cast<size_t>(sublayer)];
+        record.inputs[first_ + t] = input;
+        record.residuals[first_ + t] = hidden_[t];
+        record.sums[first_ + t] = sum;
+        return sum;
+      };
+      hidden_[t] = layerNorm(project(Sublayer::attention, context[t], ".attention.output"), role + ".attention.norm");
+      const Row activations = activate(linear(hidden_[t], role + ".ffn.in"), spec_.activation);
+      hidden_[t] = layerNorm(project(Sublayer::ffn, activations, ".ffn.out"), role + ".ffn.norm");
       run_.depths[first_ + t] = static_cast<int32_t>(layer) + 1;
     }
   }
