@@ -1,12 +1,13 @@
 import type { Example } from '../data/examples.js';
 import type { PackedBatch } from '../native/addon.js';
+import { copyOf } from '../prune/compact.js';
 import { holdOut } from '../prune/sequences.js';
 import type { TrainReport } from '../report/train-report.js';
 import { drawUnlabelled } from '../tasks/calibration.js';
 import { resolveTask } from '../tasks/task.js';
 import { calibrateThresholds } from '../tokens/calibrate.js';
 import { checkMacs, savingsOn } from '../tokens/fit-to-macs.js';
-import { copyOf, type DroppingModel, reconstructDropping } from '../tokens/reconstruct-dropping.js';
+import { type DroppingModel, reconstructDropping } from '../tokens/reconstruct-dropping.js';
 import { version } from '../version.js';
 import { type DataOptions, EvaluationBatches, examplesFrom, lengthLimit, type WorkOptions } from './evaluate.js';
 import type { LoadedModel } from './model.js';
@@ -55,7 +56,7 @@ export async function calibrateTokens(model: LoadedModel, options: CalibrateToke
   const found = await calibrateThresholds(native, batch, calibration);
   const made: DroppingModel = heldOut
     ? await reconstructDropping(native, found, batch, heldOut, calibration)
-    : { model: await copyOf(native), pruning: found };
+    : { model: await copyOf(native, 'inference'), pruning: found };
   const searchSeconds = (performance.now() - searchStart) / 1000;
 
   const { pruning: tokenPruning, reconstruction } = made;

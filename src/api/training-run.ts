@@ -3,8 +3,7 @@ import { sampleIndices } from '../data/sample.js';
 import type { DistillationWeights, DType, PackedBatch, TokenPruning } from '../native/addon.js';
 import type { Model } from '../native/model.js';
 import { Training } from '../native/training.js';
-import { compact } from '../prune/compact.js';
-import { fullMask } from '../prune/units.js';
+import { copyOf } from '../prune/compact.js';
 import type { EpochReport, TrainReport } from '../report/train-report.js';
 import { LabelledSequences } from '../tasks/calibration.js';
 import { resolveTask, type Task } from '../tasks/task.js';
@@ -107,7 +106,7 @@ export class TrainingRun {
     const evaluated = options.eval === undefined ? undefined : await examplesFrom(options.eval, task, options);
     const batches = evaluated && (await EvaluationBatches.pack(model, task, evaluated, options));
     // A copy that shares its weights with the model, to which a new head does nothing.
-    using copy = await compact(model.native, fullMask(model.native.spec.layers), 'inference');
+    using copy = await copyOf(model.native, 'inference');
     if (options.newHead) await copy.replace(newHead(copy.spec, seed));
     return new TrainingRun(model, options, task, data, batches, await Training.start(copy), start);
   }

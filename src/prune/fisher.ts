@@ -2,9 +2,9 @@ import type { LossKind, PackedBatch } from '../native/addon.js';
 import type { CallOptions } from '../native/call.js';
 import { EspalierError } from '../native/errors.js';
 import type { Model } from '../native/model.js';
-import { compact } from './compact.js';
+import { copyOf } from './compact.js';
 import { sequences } from './sequences.js';
-import { countUnits, fullMask, type UnitValues } from './units.js';
+import { countUnits, type UnitValues } from './units.js';
 
 /** Samples with their labels, as the loss takes them. */
 export interface Calibration {
@@ -39,7 +39,7 @@ export async function miniBatchGradients(
   { batch, labels }: Calibration,
   { loss, batchSize, onBatches, signal }: GradientOptions,
 ): Promise<MiniBatchGradients> {
-  using differentiable = await compact(model, fullMask(model.spec.layers), 'gradients');
+  using differentiable = await copyOf(model, 'gradients');
   const samples = batch.offsets.length - 1;
   const labelsPerSample = labels.length / samples;
   const batches = Math.ceil(samples / batchSize);

@@ -3,9 +3,8 @@ import type { LossKind, PackedBatch } from '../native/addon.js';
 import type { CallOptions } from '../native/call.js';
 import type { GradientMoments } from '../native/gradient-moments.js';
 import type { Model } from '../native/model.js';
-import { compact } from './compact.js';
+import { copyOf } from './compact.js';
 import { sequences } from './sequences.js';
-import { fullMask } from './units.js';
 
 export interface MomentOptions extends CallOptions {
   loss: LossKind;
@@ -28,7 +27,7 @@ export async function outputMoments(
   batch: PackedBatch,
   { loss, seed, signal, onSamples }: MomentOptions,
 ): Promise<GradientMoments> {
-  using differentiable = await compact(model, fullMask(model.spec.layers), 'gradients');
+  using differentiable = await copyOf(model, 'gradients');
   const moments = await differentiable.gradientMoments();
   try {
     const random = new Random(seed);

@@ -1,8 +1,7 @@
 import type { PackedBatch, TokenPruning } from '../native/addon.js';
 import type { Model } from '../native/model.js';
-import { compact } from '../prune/compact.js';
+import { copyOf } from '../prune/compact.js';
 import { reconstruct } from '../prune/reconstruct.js';
-import { fullMask } from '../prune/units.js';
 import { multiplesOf } from './baselines.js';
 import type { CalibrationOptions } from './calibrate.js';
 import { divergences, mean } from './divergence.js';
@@ -47,7 +46,7 @@ export async function reconstructDropping(
   const logits = await dense.forward(heldOut, { pruning: null, signal });
   const divergencesOf = async (model: Model, pruning: TokenPruning) =>
     divergences(logits, await model.forward(heldOut, { pruning, signal }), loss, heldOut);
-  const student = await copyOf(dense);
+  const student = await copyOf(dense, 'inference');
   try {
     const onSublayers = (done: number, total: number) => onProgress?.({ stage: 'reconstruct', done, total });
     await reconstruct(student, dense, batch, {
@@ -65,7 +64,7 @@ export async function reconstructDropping(
       divergence: { before: mean(before), after: mean(after) },
     };
     if (reconstruction.kept) return { model: student, pruning: fitted, reconstruction };
-    const model = await copyOf(dense);
+    const model = await copyOf(dense, 'inference');
     student.dispose();
     return { model, pruning, reconstruction };
   } catch (error) {
@@ -80,9 +79,6 @@ function isClearlyLess(after: readonly number[], before: readonly number[]): boo
   const gain = mean(gains);
   return gain > Math.sqrt(mean(gains.map((value) => (value - gain) ** 2)) / gains.length);
 }
-
-/** A model of the same weights, which can be replaced. */
-export const copyOf = (model: Model): Promise<Model> => compact(model, fullMask(model.spec.layers), 'inference');
 
 /** With other weights tokens matter a little more or less than before. */
 async function withinBudget(

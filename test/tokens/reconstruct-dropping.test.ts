@@ -53,7 +53,8 @@ t.test('what does not bring predictions nearer is left out', async (t) => {
   const none: TokenPruning = { rule: 'threshold', values: sentiment.spec.layers.map(() => 0) };
   const made = await reconstructDropping(sentiment, none, batch, heldOut, { loss: 'crossEntropy', macs: 1 });
   using model = made.model;
-  t.match(made, { pruning: none, reconstruction: { kept: false, divergence: { before: 0 } } });
+  t.strictSame(made.pruning, none);
+  t.match(made.reconstruction, { kept: false, divergence: { before: 0 } });
   t.ok((await weightsOf(model, 'layers.1.ffn.out')).equals(await weightsOf(sentiment, 'layers.1.ffn.out')));
 });
 
