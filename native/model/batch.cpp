@@ -46,8 +46,9 @@ std::vector<int32_t> positionsOf(const PackedBatch& batch, const MicroBatch& par
   return positions;
 }
 
-std::vector<MicroBatch> splitBatch(const PackedBatch& batch, int32_t tokens) {
-  const int32_t count = std::max(1, (batch.tokens() + tokens - 1) / tokens);
+std::vector<MicroBatch> splitBatch(const PackedBatch& batch, int32_t tokens, int32_t takers) {
+  const int32_t each = std::max(1, (batch.tokens() + tokens * takers - 1) / (tokens * takers));
+  const int32_t count = each * takers;
   const int32_t evenShare = (batch.tokens() + count - 1) / count;
   std::vector<MicroBatch> parts;
   for (int32_t s = 0; s < batch.sequences(); ++s) {

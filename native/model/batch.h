@@ -24,9 +24,9 @@ struct MicroBatch {
 /// cache or near it.
 constexpr int32_t kMicroBatchTokens = 2048;
 
-/// Splits at sequence borders into parts of about equal size; a part has at most `tokens` tokens, or one longer
-/// sequence.
-std::vector<MicroBatch> splitBatch(const PackedBatch& batch, int32_t tokens = kMicroBatchTokens);
+/// Splits at sequence borders into parts of about equal size, as many for each of `takers` if sequences allow; a part
+/// has at most `tokens` tokens, or one longer sequence.
+std::vector<MicroBatch> splitBatch(const PackedBatch& batch, int32_t tokens = kMicroBatchTokens, int32_t takers = 1);
 
 /// The position of every token of a part, counted in each sequence from `padding` + 1 (ModelSpec::positionPadding).
 std::vector<int32_t> positionsOf(const PackedBatch& batch, const MicroBatch& part, int32_t padding);

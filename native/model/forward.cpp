@@ -10,9 +10,9 @@
 namespace espalier {
 namespace {
 
-/// So many times as many tokens go into a micro-batch that loses some on its way: the last layers have few enough rows
-/// for reading their weights to take longer than multiplying by them.
-constexpr int32_t kMoreTokens = 2;
+/// How many times as many tokens go into a micro-batch that loses some on its way: the last layers have few enough rows
+/// for reading their weights to take longer than multiplying by them, the more so the wider the model is.
+int32_t moreTokens(const ModelSpec& spec) { return std::max(2, spec.hiddenSize / 192); }
 
 /// Whether there are enough micro-batches for each thread to take its own through the whole model: none then waits for
 /// the others after every operation. Otherwise all threads share each operation.
@@ -52,9 +52,9 @@ std::vector<float> Model::forward(const PackedBatch& batch, const ForwardOptions
   const Tensor logits = backend_->tensor(firstTokens ? batch.sequences() : batch.tokens(), spec_.labels);
   const int threads = backend_->threads();
   const bool sharesOut = sharesOutTokens(batch, *backend_);
-  const int32_t ofThread = backend_->microBatchTokens() * (pruning.values.empty() ? 1 : kMoreTokens);
+  const int32_t ofThread = backend_->microBatchTokens() * (pruning.values.empty() ? 1 : moreTokens(spec_));
   const int32_t together = std::max(ofThread, std::min(ofThread * threads, kMicroBatchTokens));
-  const std::vector<MicroBatch> parts = splitBatch(batch, sharesOut ? ofThread : together);
+  const std::vector<MicroBatch> parts = sharesOut ? splitBatch(batch, ofThread, threads) : splitBatch(batch, together);
   if (options.record != nullptr) options.record->reset(batch, layers_.size());
   forEachPart(parts, sharesOut ? threads : 1, [&](int64_t index) {
     const MicroBatch& part = parts[static_cast<size_t>(index)];

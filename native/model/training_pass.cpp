@@ -50,8 +50,10 @@ void checkPassOptions(const PassOptions& options, const Model& model) {
   if (options.pruning != nullptr) checkTokenPruning(*options.pruning, spec.layers.size());
   if (options.soft != nullptr) {
     for (const std::vector<double>* ofLayers : {&options.soft->values, &options.soft->sparsity}) {
-      require(ofLayers->size() == spec.layers.size(), "one soft threshold a layer is needed, and one weight of its masks");
-      for (double value : *ofLayers) require(std::isfinite(value), "soft thresholds and weights must be finite numbers");
+      require(ofLayers->size() == spec.layers.size(),
+              "one soft threshold a layer is needed, and one weight of its masks");
+      for (double value : *ofLayers)
+        require(std::isfinite(value), "soft thresholds and weights must be finite numbers");
     }
     require(options.soft->temperature > 0, "a temperature must be positive");
   }
