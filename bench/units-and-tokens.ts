@@ -1,8 +1,8 @@
-import { packSequences } from '../src/data/pack.js';
 import { type Example, evaluate, type LoadedModel, loadModel, prune } from '../src/index.js';
 import { interleave, ratios, spreadOf, timed } from '../src/latency/rounds.js';
 import type { PackedBatch } from '../src/native/addon.js';
 import type { Task } from '../src/tasks/task.js';
+import { TaskBatch } from '../src/tasks/task-batch.js';
 import type { SweepMethod } from '../src/tokens/methods.js';
 import { sequenceMacs, tokenCounts } from '../src/tokens/token-counts.js';
 import { hasShared, sharedPath } from '../test/support/paths.js';
@@ -105,7 +105,7 @@ async function make(
 }
 
 const packed = (examples: readonly Example[], { tokenizer }: LoadedModel, task: Task): PackedBatch =>
-  packSequences(examples.flatMap((example) => task.encode(example, tokenizer, task.maxLength)));
+  new TaskBatch(task, examples, tokenizer, task.maxLength).packed;
 
 /** The part of the dense model's multiply-accumulates on a batch that is left. */
 async function macsOf({ native }: LoadedModel, dense: LoadedModel, batch: PackedBatch): Promise<number> {

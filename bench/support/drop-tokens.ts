@@ -11,7 +11,7 @@ import type { SweepMethod } from '../../src/tokens/methods.js';
 export function dropTokensBy(
   method: SweepMethod,
   model: LoadedModel,
-  { teacher = model, ...options }: Pick<TrainTokensOptions, 'task' | 'train' | 'eval' | 'teacher'> & { macs: number },
+  { teacher = model, ...options }: Pick<TrainTokensOptions, 'task' | 'train' | 'teacher'> & { macs: number },
 ): Promise<TrainResult> {
   if (method === 'calibrated') return calibrateTokens(model, options);
   const recipe = { epochs: 1 };

@@ -9,7 +9,8 @@ import type { Model } from '../native/model.js';
 import type { OnProgress } from '../progress.js';
 import { type Columns, type Prediction, resolveTask, type Task } from '../tasks/task.js';
 import { TaskBatch } from '../tasks/task-batch.js';
-import { type TokenCounts, type TokenSavings, tokenCounts, tokenSavings } from '../tokens/token-counts.js';
+import { countedForward } from '../tokens/counted-forward.js';
+import { type TokenCounts, type TokenSavings, tokenSavings } from '../tokens/token-counts.js';
 import type { LoadedModel } from './model.js';
 
 export interface WorkOptions {
@@ -129,14 +130,8 @@ export class EvaluationBatches {
     let milliseconds = 0;
     for (const batch of this.batches) {
       const start = performance.now();
-      let logits: Float32Array;
-      if (pruning) {
-        const traced = await model.traceTokens(batch.packed, { pruning, signal });
-        counts.push(...tokenCounts(traced, batch.packed, spec.layers.length));
-        logits = traced.logits;
-      } else {
-        logits = await model.forward(batch.packed, { signal });
-      }
+      const { logits, counts: own = [] } = await countedForward(model, batch.packed, { pruning, signal });
+      counts.push(...own);
       milliseconds += performance.now() - start;
       tokens += batch.packed.ids.length;
       for (const prediction of batch.predictions(logits)) predictions.push(prediction);

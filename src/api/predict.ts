@@ -2,7 +2,8 @@ import type { CheckpointDescription } from '../checkpoint/checkpoint.js';
 import type { Model } from '../native/model.js';
 import { namedTask, type Prediction, resolveTask, type Task, taskNames } from '../tasks/task.js';
 import { TaskBatch } from '../tasks/task-batch.js';
-import { type TokenCounts, tokenCounts, tokenSavings } from '../tokens/token-counts.js';
+import { countedForward } from '../tokens/counted-forward.js';
+import { type TokenSavings, tokenSavings } from '../tokens/token-counts.js';
 import { type DataOptions, lengthLimit, type WorkOptions } from './evaluate.js';
 import type { LoadedModel } from './model.js';
 
@@ -41,13 +42,11 @@ export async function predict(
 }
 
 async function run(model: Model, batch: TaskBatch, signal: AbortSignal | undefined): Promise<InputPrediction[]> {
-  const { spec } = model;
-  if (!spec.tokenPruning) return batch.predictions(await model.forward(batch.packed, { signal }));
-  const traced = await model.traceTokens(batch.packed, { signal });
-  const counts = batch.perExample(tokenCounts(traced, batch.packed, spec.layers.length));
-  return batch
-    .predictions(traced.logits)
-    .map((prediction, index) => ({ ...prediction, macs: tokenSavings(spec, counts[index] as TokenCounts[]).macs }));
+  const { logits, counts } = await countedForward(model, batch.packed, { signal });
+  const predictions = batch.predictions(logits);
+  if (!counts) return predictions;
+  const perExample = batch.perExample(counts).map((own) => tokenSavings(model.spec, own));
+  return predictions.map((prediction, index) => ({ ...prediction, macs: (perExample[index] as TokenSavings).macs }));
 }
 
 const plainTasks: Record<Task['kind'], string> = {
