@@ -1,5 +1,5 @@
 // Usage: npm run bench:tokens -- [--checkpoints A,B] [--methods learned,calibrated] [--macs 0.5,0.4] [--seeds 0,1]
-//   [--soft-epochs N] [--hard-epochs N] [--threads N] [--output DIRECTORY] [--results FILE]
+//   [--soft-epochs N] [--hard-epochs N] [--device NAME] [--threads N] [--output DIRECTORY] [--results FILE]
 // Makes every checkpoint drop tokens by every method, `espalier tokens sweep` with the checkpoint for its own teacher, in
 // DIRECTORY/<checkpoint>-<seed>, where a stopped run goes on; writes a line of JSON for each of its results to FILE and
 // prints the table of all.
@@ -25,6 +25,7 @@ const { values: flags } = parseArgs({
     seeds: { type: 'string', default: '0' },
     'soft-epochs': { type: 'string', default: '3' },
     'hard-epochs': { type: 'string', default: '3' },
+    device: { type: 'string', default: 'cpu' },
     threads: { type: 'string' },
     output: { type: 'string', default: 'tokens' },
     results: { type: 'string', default: 'tokens.jsonl' },
@@ -42,7 +43,7 @@ else {
 
 async function run(checkpoint: string, seed: number): Promise<void> {
   const threads = flags.threads === undefined ? undefined : Number(flags.threads);
-  await using model = await loadModel(sharedPath('models', checkpoint), { threads });
+  await using model = await loadModel(sharedPath('models', checkpoint), { threads, device: flags.device });
   const task = taskFor(model, checkpoint);
   const dev = await developmentExamples(task);
   const { runs } = await tokensSweep(model, {
@@ -66,6 +67,7 @@ async function run(checkpoint: string, seed: number): Promise<void> {
     return {
       checkpoint,
       seed,
+      device: report.device,
       method,
       target: macs as number,
       macs: dropping?.macs ?? 1,

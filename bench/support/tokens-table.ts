@@ -4,6 +4,7 @@ import { markdown } from './markdown.js';
 export interface TokensRow {
   checkpoint: string;
   seed: number;
+  device: string;
   method: string;
   /** The part of the multiply-accumulates that was asked for, on the training data. */
   target: number;
@@ -19,9 +20,10 @@ export interface TokensRow {
   seconds: number;
 }
 
-/** Markdown: a row a checkpoint, method and target, each the mean over the seeds. */
+/** Markdown: a row a checkpoint, device, method and target, each the mean over the seeds. */
 export function tokensTable(rows: readonly TokensRow[]): string {
-  const keyOf = ({ checkpoint, method, target }: TokensRow) => JSON.stringify([checkpoint, target, method]);
+  const keyOf = ({ checkpoint, device, method, target }: TokensRow) =>
+    JSON.stringify([checkpoint, device, target, method]);
   const groups = [...new Set(rows.map(keyOf))].map((key) => rows.filter((row) => keyOf(row) === key));
   const lines = groups.map((of) => {
     const [first] = of as [TokensRow];
@@ -30,6 +32,7 @@ export function tokensTable(rows: readonly TokensRow[]): string {
     const spread = of.length > 1 ? ` (${(Math.max(...losses) - Math.min(...losses)).toFixed(1)})` : '';
     return [
       first.checkpoint,
+      first.device,
       first.method,
       mean(({ macs }) => macs).toFixed(3),
       (100 * mean(({ dense }) => dense)).toFixed(1),
@@ -42,6 +45,7 @@ export function tokensTable(rows: readonly TokensRow[]): string {
   });
   const head = [
     'checkpoint',
+    'device',
     'method',
     'MACs',
     'dense',

@@ -9,8 +9,10 @@
 namespace espalier {
 namespace {
 
-/// Tokens whose activations are held at once, for all threads to share each operation.
-constexpr int32_t kPassTokens = 1024;
+/// Tokens whose activations are held at once on a host, for all threads to share each operation.
+constexpr int32_t kHostPassTokens = 1024;
+
+int32_t passTokens(const Backend& backend) { return backend.onHost() ? kHostPassTokens : backend.backwardTokens(); }
 
 /// Weights with the values of `from`, but nobody else's.
 Weights copyWeights(Backend& backend, const Weights& from, const ModelSpec& spec) {
@@ -59,7 +61,7 @@ PassResult Training::accumulate(const PackedBatch& batch, const Labels& labels, 
   result.thresholdGradients.resize(layers);
   try {
     uint64_t index = 0;
-    for (const MicroBatch& part : splitBatch(batch, kPassTokens)) {
+    for (const MicroBatch& part : splitBatch(batch, passTokens(backend_))) {
       const Model::WorkspaceLease workspace(*model_);
       (*workspace).reset();
       TrainingPass pass(*model_, gradients_, options, *workspace, batch, part, index++);
@@ -101,30 +103,31 @@ double Training::step(const OptimizerStep& options) {
 }
 
 void Training::forgetGradients() {
-  for (const WeightSlot& slot : gradientSlots_) backend_.fillZero(slot.tensor->view);
+  backend_.fillZero(gradients_.vectors.view);
+  for (const WeightSlot& slot : gradientSlots_) {
+    if (!slot.vector) backend_.fillZero(slot.tensor->view);
+  }
 }
 
 double Training::gradientNorm() {
-  double squares = 0;
-  std::map<int64_t, Tensor> sums, squaresOf;  // by number of columns
+  std::map<int64_t, Tensor> sums, squaresOf;  // by number of columns: few, as each has to be waited for
   const auto ofWidth = [&](std::map<int64_t, Tensor>& tensors, int64_t cols) {
     Tensor& tensor = tensors[cols];
     if (!tensor.buffer) tensor = backend_.tensor(1, cols, DType::f64);
     return tensor.view;
   };
+  for (const WeightSlot& slot : gradientSlots_) {
+    const Matrix& gradient = slot.tensor->view;
+    if (slot.vector || gradient.rows == 0 || gradient.cols == 0) continue;
+    backend_.columnSums({gradient, ofWidth(sums, gradient.cols), ofWidth(squaresOf, gradient.cols)});
+  }
   const auto read = [&](const Matrix& view) {
-    std::vector<double> values(static_cast<size_t>(view.rows * view.cols));
+    std::vector<double> values(static_cast<size_t>(view.cols));
     backend_.read(view, values.data());
     return values;
   };
-  for (const WeightSlot& slot : gradientSlots_) {
-    const Matrix& gradient = slot.tensor->view;
-    if (slot.vector) {
-      for (double value : read(gradient)) squares += value * value;
-    } else if (gradient.rows > 0 && gradient.cols > 0) {
-      backend_.columnSums({gradient, ofWidth(sums, gradient.cols), ofWidth(squaresOf, gradient.cols)});
-    }
-  }
+  double squares = 0;
+  for (double value : read(gradients_.vectors.view)) squares += value * value;
   for (const auto& [cols, tensor] : squaresOf) {
     for (double square : read(tensor.view)) squares += square;
   }
@@ -134,6 +137,7 @@ double Training::gradientNorm() {
 std::unique_ptr<Model> Training::snapshot(Mode mode) const {
   Weights copy = copyWeights(backend_, parameters_, spec());
   // A Model may put other tensors in the place of single ones.
+  copy.vectors = {};
   for (LayerWeights& layer : copy.layers) layer.queryKeyValue = {};
   return std::make_unique<Model>(backend_.shared_from_this(), spec(), std::move(copy), mode);
 }

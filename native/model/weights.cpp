@@ -53,6 +53,12 @@ void checkKept(const std::vector<int32_t>& kept, int32_t units) {
   }
 }
 
+/// As many elements, or so many more that what follows them is aligned for every load and library.
+int64_t aligned(int64_t elements) {
+  constexpr int64_t kStep = 64;
+  return (elements + kStep - 1) / kStep * kStep;
+}
+
 }  // namespace
 
 std::vector<WeightSlot> weightSlots(Weights& weights, const ModelSpec& spec) {
@@ -100,10 +106,18 @@ Linear someOutputs(const Linear& linear, int64_t first, int64_t count) {
 Weights allocateWeights(Backend& backend, const ModelSpec& spec, DType vectors) {
   Weights weights;
   const std::vector<WeightSlot> slots = weightSlots(weights, spec);
+  int64_t elements = 0, used = 0;
+  for (const WeightSlot& slot : slots) elements += slot.vector ? aligned(slot.cols) : 0;
+  weights.vectors = backend.tensor(1, elements, vectors);
+  const auto nextVector = [&](int64_t count) {
+    const Tensor vector{weights.vectors.buffer, weights.vectors.view.columns(used, count)};
+    used += aligned(count);
+    return vector;
+  };
   for (size_t l = 0; l < spec.layers.size(); ++l) {
     const int64_t width = static_cast<int64_t>(spec.layers[l].heads) * spec.headSize;
     LayerWeights& layer = weights.layers[l];
-    layer.queryKeyValue = {backend.tensor(3 * width, spec.hiddenSize), backend.tensor(1, 3 * width, vectors)};
+    layer.queryKeyValue = {backend.tensor(3 * width, spec.hiddenSize), nextVector(3 * width)};
     int64_t first = 0;
     for (Linear* projection : {&layer.query, &layer.key, &layer.value}) {
       *projection = someOutputs(layer.queryKeyValue, first, width);
@@ -112,7 +126,7 @@ Weights allocateWeights(Backend& backend, const ModelSpec& spec, DType vectors) 
   }
   for (const WeightSlot& slot : slots) {
     if (slot.tensor->buffer) continue;
-    *slot.tensor = backend.tensor(slot.rows, slot.cols, slot.vector ? vectors : backend.dtype());
+    *slot.tensor = slot.vector ? nextVector(slot.cols) : backend.tensor(slot.rows, slot.cols);
   }
   return weights;
 }

@@ -39,6 +39,7 @@ struct Weights {
   std::vector<LayerWeights> layers;
   Linear pooler;  // of a sequence head only
   Linear classifier;
+  Tensor vectors;  // where all vectors lie one after another in one tensor (allocateWeights()), the whole of it
 };
 
 /// A tensor's place among the weights, for code that treats them all alike.
