@@ -58,6 +58,7 @@ Napi::Function EngineObject::define(Napi::Env env) {
       env, "Engine",
       {InstanceMethod("createModel", &EngineObject::createModel), InstanceMethod("dispose", &EngineObject::dispose),
        InstanceAccessor("detail", &EngineObject::detail, nullptr),
+       InstanceAccessor("peakBytes", &EngineObject::peakBytes, nullptr),
        InstanceAccessor("threads", &EngineObject::threads, nullptr)});
 }
 
@@ -96,6 +97,11 @@ Napi::Value EngineObject::createModel(const Napi::CallbackInfo& info) {
 
 Napi::Value EngineObject::detail(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] { return Napi::String::New(info.Env(), backend_.get()->describe()); });
+}
+
+Napi::Value EngineObject::peakBytes(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(),
+                 [&] { return Napi::Number::New(info.Env(), static_cast<double>(backend_.get()->peakBytes())); });
 }
 
 Napi::Value EngineObject::threads(const Napi::CallbackInfo& info) {

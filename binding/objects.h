@@ -91,6 +91,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
  private:
   Napi::Value createModel(const Napi::CallbackInfo& info);
   Napi::Value detail(const Napi::CallbackInfo& info);
+  Napi::Value peakBytes(const Napi::CallbackInfo& info);
   Napi::Value threads(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info) { backend_.dispose(info.Env()); }
 

@@ -50,6 +50,17 @@ def in_dtype(model: torch.nn.Module, dtype: torch.dtype, device: str) -> torch.n
     return copy.deepcopy(model).to(device=device, dtype=dtype)
 
 
+def let_drop_out(model: torch.nn.Module, rate: float) -> None:
+    """As espalier's training does: hidden states only, not attention probabilities."""
+    model.train()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = rate
+    for layer in model.bert.encoder.layer:
+        layer.attention.self.dropout.p = 0.0
+        layer.attention.self.dropout_prob = 0.0
+
+
 def shape_of(model: torch.nn.Module) -> Shape:
     config = model.config
     return Shape(

@@ -10,6 +10,9 @@
 
 #include "core/cancel.h"
 #include "model/model.h"
+#include "model/token_record.h"
+#include "model/training.h"
+#include "solver/backend_solver.h"
 
 #define ESPALIER_EXPORT extern "C" __attribute__((visibility("default")))
 
@@ -20,13 +23,22 @@ using espalier::BackendOptions;
 using espalier::DType;
 using espalier::Error;
 using espalier::ErrorCode;
+using espalier::ForwardOptions;
 using espalier::Labels;
 using espalier::MaskGradients;
 using espalier::Mode;
 using espalier::Model;
 using espalier::ModelSpec;
+using espalier::OptimizerStep;
 using espalier::PackedBatch;
+using espalier::PassOptions;
 using espalier::Products;
+using espalier::ProjectionFit;
+using espalier::ProjectionStatistics;
+using espalier::Solver;
+using espalier::TokenPruning;
+using espalier::TokenRecord;
+using espalier::Training;
 
 thread_local std::string lastError;
 
@@ -54,7 +66,10 @@ Value choose(const std::map<std::string, Value>& choices, const char* what, cons
   return found->second;
 }
 
-void copyTo(const std::vector<float>& from, float* to) { std::copy(from.begin(), from.end(), to); }
+template <typename T>
+void copyTo(const std::vector<T>& from, T* to) {
+  std::copy(from.begin(), from.end(), to);
+}
 
 }  // namespace
 
@@ -65,6 +80,10 @@ struct EspalierEngine {
 struct EspalierModel {
   std::unique_ptr<Model> model;
   MaskGradients gradients;  // of the last call
+};
+
+struct EspalierTraining {
+  std::unique_ptr<Training> training;
 };
 
 /// A BERT encoder under a sequence head. heads, neurons: [layers].
@@ -90,6 +109,29 @@ struct EspalierBatch {
   const int32_t* offsets;
 };
 
+/// One step of training: PassOptions, and OptimizerStep but for the scale of the gradients, which makes them a mean.
+struct EspalierStep {
+  double learningRate, weightDecay, maxGradientNorm, dropout;
+  uint64_t seed;
+};
+
+/// Which tokens go on: as TokenPruning. thresholds: [layers].
+struct EspalierThresholds {
+  const double* values;
+  int32_t paddedLength;
+};
+
+/// As ProjectionStatistics, whose comments have the shapes.
+struct EspalierStatistics {
+  double rows;
+  int64_t inputs, hidden;
+  const double* gram;
+  const double* cross;
+  const double* inputSums;
+  const double* targetSums;
+  const float* weight;
+};
+
 namespace {
 
 ModelSpec toSpec(const EspalierShape& shape) {
@@ -113,6 +155,17 @@ PackedBatch toBatch(const EspalierBatch& batch) {
   return {{batch.ids, batch.ids + tokens},
           {batch.tokenTypes, batch.tokenTypes + tokens},
           {batch.offsets, batch.offsets + batch.sequences + 1}};
+}
+
+Labels toLabels(const int32_t* classes, int32_t sequences) {
+  Labels labels;
+  labels.classes.assign(classes, classes + sequences);
+  return labels;
+}
+
+ProjectionStatistics toStatistics(const EspalierStatistics& given) {
+  return {given.rows,  given.inputs,    given.hidden,     given.gram,
+          given.cross, given.inputSums, given.targetSums, given.weight};
 }
 
 }  // namespace
@@ -175,8 +228,7 @@ ESPALIER_EXPORT int32_t espalierMaskGradients(EspalierModel* model, const Espali
                                               const int32_t* groups, const float** losses, const float** heads,
                                               const float** neurons) {
   return guarded(1, [&] {
-    Labels labels;
-    labels.classes.assign(classes, classes + batch->sequences);
+    const Labels labels = toLabels(classes, batch->sequences);
     const std::vector<int32_t> groupOf(groups, groups + batch->sequences);
     MaskGradients& gradients = model->gradients;
     gradients =
@@ -184,6 +236,103 @@ ESPALIER_EXPORT int32_t espalierMaskGradients(EspalierModel* model, const Espali
     *losses = gradients.losses.data();
     *heads = gradients.heads.data();
     *neurons = gradients.neurons.data();
+    return 0;
+  });
+}
+
+/// As espalierForward(), tokens being dropped. depths: [tokens], the layers that let each go on; null where nobody
+/// asks.
+ESPALIER_EXPORT int32_t espalierForwardDropping(const EspalierModel* model, const EspalierBatch* batch,
+                                                const EspalierThresholds* thresholds, float* logits, int32_t* depths) {
+  return guarded(1, [&] {
+    TokenPruning pruning;
+    pruning.values.assign(thresholds->values, thresholds->values + model->model->spec().layers.size());
+    pruning.paddedLength = thresholds->paddedLength;
+    TokenRecord record;
+    ForwardOptions options;
+    options.pruning = &pruning;
+    if (depths != nullptr) options.record = &record;
+    copyTo(model->model->forward(toBatch(*batch), options, espalier::CancelToken()), logits);
+    copyTo(record.depths, depths);
+    return 0;
+  });
+}
+
+/// Of a copy of the model.
+ESPALIER_EXPORT EspalierTraining* espalierTraining(const EspalierModel* model) {
+  return guarded<EspalierTraining*>(nullptr,
+                                    [&] { return new EspalierTraining{std::make_unique<Training>(*model->model)}; });
+}
+
+ESPALIER_EXPORT void espalierFreeTraining(EspalierTraining* training) { delete training; }
+
+/// One batch, one step. classes: [sequences]. Gives the losses before the step, [sequences], and the gradients' norm.
+ESPALIER_EXPORT int32_t espalierTrain(EspalierTraining* training, const EspalierBatch* batch, const int32_t* classes,
+                                      const EspalierStep* step, float* losses, double* norm) {
+  return guarded(1, [&] {
+    PassOptions pass;
+    pass.dropout = step->dropout;
+    pass.seed = step->seed;
+    const Labels labels = toLabels(classes, batch->sequences);
+    copyTo(training->training->accumulate(toBatch(*batch), labels, pass, espalier::CancelToken()).losses, losses);
+    OptimizerStep options;
+    options.learningRate = step->learningRate;
+    options.weightDecay = step->weightDecay;
+    options.maxGradientNorm = step->maxGradientNorm;
+    options.gradientScale = 1.0 / batch->sequences;
+    *norm = training->training->step(options);
+    return 0;
+  });
+}
+
+/// values: as many as the role's weight has.
+ESPALIER_EXPORT int32_t espalierParameter(const EspalierTraining* training, const char* role, float* values) {
+  return guarded(1, [&] {
+    copyTo(training->training->state(role).parameter.values, values);
+    return 0;
+  });
+}
+
+/// As solveProjection(). weight: [hidden, inputs]; biasShift: [hidden].
+ESPALIER_EXPORT int32_t espalierSolveProjection(EspalierEngine* engine, const EspalierStatistics* statistics,
+                                                double ridge, float* weight, float* biasShift) {
+  return guarded(1, [&] {
+    const ProjectionFit fit = Solver(engine->backend).solveProjection(toStatistics(*statistics), ridge);
+    copyTo(fit.weight, weight);
+    copyTo(fit.biasShift, biasShift);
+    return 0;
+  });
+}
+
+/// As bestRidge(). ridges: [count].
+ESPALIER_EXPORT int32_t espalierBestRidge(EspalierEngine* engine, const EspalierStatistics* fit,
+                                          const EspalierStatistics* heldOut, const double* ridges, int32_t count,
+                                          double* best) {
+  return guarded(1, [&] {
+    *best = Solver(engine->backend).bestRidge(toStatistics(*fit), toStatistics(*heldOut), {ridges, ridges + count});
+    return 0;
+  });
+}
+
+/// scaleSystem() of units of one input without a column of ones, and what solveFiltered() makes of it: [inputs].
+ESPALIER_EXPORT int32_t espalierSolveScales(EspalierEngine* engine, const EspalierStatistics* statistics,
+                                            double* scales) {
+  return guarded(1, [&] {
+    const Solver solver(engine->backend);
+    copyTo(solver.solveFiltered(solver.scaleSystem(toStatistics(*statistics), 1, false)), scales);
+    return 0;
+  });
+}
+
+/// As eliminationOrder() of units of one input. outputMoments: [hidden, hidden]; order, errors: [inputs].
+ESPALIER_EXPORT int32_t espalierEliminationOrder(EspalierEngine* engine, const EspalierStatistics* statistics,
+                                                 const double* outputMoments, double ridge, int32_t* order,
+                                                 double* errors) {
+  return guarded(1, [&] {
+    const espalier::Elimination elimination =
+        Solver(engine->backend).eliminationOrder(toStatistics(*statistics), outputMoments, 1, ridge);
+    copyTo(elimination.order, order);
+    copyTo(elimination.errors, errors);
     return 0;
   });
 }

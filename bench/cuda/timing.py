@@ -15,12 +15,16 @@ class Contender:
 
 
 def interleave(
-    contenders: list[Contender], synchronize: Callable[[], None], budget: float, rounds: tuple[int, int]
+    contenders: list[Contender],
+    synchronize: Callable[[], None],
+    budget: float,
+    rounds: tuple[int, int],
+    warm_ups: int = 2,
 ) -> None:
-    """Warms up, then lets all take turns, beginning with another one every round, until `budget` seconds are over;
-    at least and at most as many rounds as `rounds` says."""
+    """Warms up so many times, then lets all take turns, beginning with another one every round, until `budget` seconds
+    are over; at least and at most as many rounds as `rounds` says."""
     for contender in contenders:
-        for _ in range(2):
+        for _ in range(warm_ups):
             contender.run()
     fewest, most = rounds
     end = time.perf_counter() + budget

@@ -126,6 +126,12 @@ Backend::Backend(const BackendTable* table, const BackendOptions& options) : tab
 
 Backend::~Backend() { table_->close(state_); }
 
+size_t Backend::peakBytes() const {
+  size_t bytes = 0;
+  if (table_->peakBytes != nullptr) check(table_->peakBytes(state_, &bytes));
+  return bytes;
+}
+
 Tensor Backend::tensor(int64_t rows, int64_t cols, DType dtype) {
   const Arguments arguments("tensor", dtype);
   constexpr int64_t kMost = std::numeric_limits<int64_t>::max() / 64;  // bytes, alignment included, stay countable

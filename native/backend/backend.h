@@ -68,6 +68,8 @@ class Backend : public std::enable_shared_from_this<Backend> {
 
   const char* name() const { return table_->name; }
   const char* describe() const { return table_->describe(state_); }
+  /// The most bytes that this process has had on the device at once; 0 where its memory is the host's.
+  size_t peakBytes() const;
   DType dtype() const { return options_.dtype; }
   /// Whether an operation is done when it returns.
   bool onHost() const { return table_->onHost; }

@@ -11,7 +11,7 @@
 namespace espalier {
 
 /// Grows by one with every incompatible change of this file or ops.h.
-constexpr int kBackendAbi = 5;
+constexpr int kBackendAbi = 6;
 
 /// What an operation returns; `message` is static or owned by the backend's state until the next call on this thread.
 struct Status {
@@ -54,6 +54,8 @@ struct BackendTable {
   void (*close)(BackendState* state);
   /// One line for people: the instruction set or the device's name. Owned by the state.
   const char* (*describe)(BackendState* state);
+  /// The most bytes that this process has had on the state's device at once. Null where its memory is the host's.
+  Status (*peakBytes)(BackendState* state, size_t* bytes);
 
   Status (*allocate)(BackendState*, size_t bytes, void** data);
   void (*release)(BackendState*, void* data);

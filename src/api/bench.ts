@@ -12,6 +12,7 @@ import { throwIfAborted } from '../native/cancel.js';
 import { environmentOf } from '../native/environment.js';
 import { EspalierError } from '../native/errors.js';
 import type { BenchReport, BenchRow, Speed } from '../report/bench-report.js';
+import { deviceMemory } from '../report/device-memory.js';
 import { version } from '../version.js';
 import type { DataOptions, WorkOptions } from './evaluate.js';
 import type { LoadedModel } from './model.js';
@@ -93,7 +94,8 @@ export async function bench(model: LoadedModel, options: BenchOptions = {}): Pro
   const { device, threads, precision } = model;
   const environment = environmentOf(model.native.engine);
   const name = opponent && { against: opponent.name };
-  return { command: 'bench', version, device, threads, precision, environment, ...name, rounds, rows };
+  const memory = deviceMemory(model.native.engine);
+  return { command: 'bench', version, device, threads, precision, environment, ...name, rounds, rows, ...memory };
 }
 
 function checkOpponent({ device, threads }: LoadedModel, { against, python }: BenchOptions): void {

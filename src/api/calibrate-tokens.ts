@@ -2,6 +2,7 @@ import type { Example } from '../data/examples.js';
 import type { PackedBatch } from '../native/addon.js';
 import { copyOf } from '../prune/compact.js';
 import { holdOut } from '../prune/sequences.js';
+import { deviceMemory } from '../report/device-memory.js';
 import type { TrainReport } from '../report/train-report.js';
 import { drawUnlabelled } from '../tasks/calibration.js';
 import { resolveTask } from '../tasks/task.js';
@@ -85,6 +86,7 @@ export async function calibrateTokens(model: LoadedModel, options: CalibrateToke
       write: 0,
       total: model.loadSeconds + (performance.now() - start) / 1000,
     },
+    ...deviceMemory(native.engine),
   };
   return new ModelResult(thrifty, report, 'training.json');
 }

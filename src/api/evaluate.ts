@@ -7,6 +7,7 @@ import { throwIfAborted } from '../native/cancel.js';
 import { longestInput } from '../native/longest-input.js';
 import type { Model } from '../native/model.js';
 import type { OnProgress } from '../progress.js';
+import { type DeviceMemory, deviceMemory } from '../report/device-memory.js';
 import { type Columns, type Prediction, resolveTask, type Task } from '../tasks/task.js';
 import { TaskBatch } from '../tasks/task-batch.js';
 import { countedForward } from '../tokens/counted-forward.js';
@@ -46,7 +47,7 @@ export interface EvaluateOptions extends DataOptions, WorkOptions {
   force?: boolean | undefined;
 }
 
-export interface Evaluation {
+export interface Evaluation extends DeviceMemory {
   task: string;
   /** Fractions by the task's official names, for example accuracy and f1. */
   metrics: Record<string, number>;
@@ -146,6 +147,7 @@ export class EvaluationBatches {
       seconds,
       tokensPerSecond: tokens / seconds,
       ...(pruning && { dropping: tokenSavings(spec, counts) }),
+      ...deviceMemory(model.engine),
     };
     return { evaluation, predictions };
   }

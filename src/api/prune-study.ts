@@ -7,6 +7,7 @@ import { EspalierError } from '../native/errors.js';
 import type { OnProgress } from '../progress.js';
 import type { Preset, PruneTo, Samples } from '../prune/preset.js';
 import { studyModel } from '../prune/prune.js';
+import { deviceMemory } from '../report/device-memory.js';
 import { parameterCount } from '../report/model-report.js';
 import type { Constraint, Metrics, PruneReport } from '../report/prune-report.js';
 import { drawCalibration, drawUnlabelled } from '../tasks/calibration.js';
@@ -149,6 +150,7 @@ export class PruneStudy {
         evaluate: evaluations.reduce((sum, evaluation) => sum + (evaluation?.seconds ?? 0), 0),
         total: this.seconds + (performance.now() - start) / 1000,
       },
+      ...deviceMemory(model.native.engine),
     };
     return new ModelResult(smaller, report, 'pruning.json');
   }

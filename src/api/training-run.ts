@@ -4,6 +4,7 @@ import type { DistillationWeights, DType, PackedBatch, TokenPruning } from '../n
 import type { Model } from '../native/model.js';
 import { Training } from '../native/training.js';
 import { copyOf } from '../prune/compact.js';
+import { deviceMemory } from '../report/device-memory.js';
 import type { EpochReport, TrainReport } from '../report/train-report.js';
 import { LabelledSequences } from '../tasks/calibration.js';
 import { resolveTask, type Task } from '../tasks/task.js';
@@ -285,6 +286,7 @@ export class TrainingRun {
         write: 0,
         total: model.loadSeconds + (performance.now() - this.start) / 1000,
       },
+      ...deviceMemory(model.native.engine),
     };
     return new ModelResult(trained, report, 'training.json');
   }

@@ -317,6 +317,8 @@ export interface NativeHiddenStates {
 
 export interface NativeEngine {
   readonly detail: string;
+  /** The most bytes that this process has had on the device at once; 0 where its memory is the host's. */
+  readonly peakBytes: number;
   readonly threads: number;
   createModel(spec: ModelSpec, weights: Record<string, TensorData>, mode: Mode): Promise<NativeModel>;
   dispose(): void;

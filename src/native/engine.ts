@@ -57,6 +57,11 @@ export class Engine {
     return call(() => this.native.detail);
   }
 
+  /** The most bytes that this process has had on the device at once; undefined where its memory is the host's. */
+  get peakBytes(): number | undefined {
+    return call(() => this.native.peakBytes) || undefined;
+  }
+
   get threads(): number {
     return call(() => this.native.threads);
   }

@@ -1,6 +1,7 @@
 import type { Latency, Spread } from '../latency/rounds.js';
 import type { Precision } from '../native/addon.js';
 import type { Environment } from '../native/environment.js';
+import type { DeviceMemory } from './device-memory.js';
 
 export interface Speed {
   /** Padding does not count. */
@@ -21,7 +22,7 @@ export interface BenchRow extends Speed {
 }
 
 /** `espalier bench --json` prints it. */
-export interface BenchReport {
+export interface BenchReport extends DeviceMemory {
   command: 'bench';
   version: string;
   device: string;

@@ -2,6 +2,7 @@ import type { Latency, Spread } from '../latency/rounds.js';
 import type { LayerShape, Precision } from '../native/addon.js';
 import type { Environment } from '../native/environment.js';
 import type { Preset } from '../prune/preset.js';
+import type { DeviceMemory } from './device-memory.js';
 
 export type Constraint = 'macs' | 'latency';
 
@@ -9,7 +10,7 @@ export type Constraint = 'macs' | 'latency';
 export type Metrics = Record<string, number>;
 
 /** What a pruning run did: `espalier prune --json` prints it, and pruning.json keeps it beside the smaller weights. */
-export interface PruneReport {
+export interface PruneReport extends DeviceMemory {
   command: 'prune';
   version: string;
   task: string;

@@ -2,13 +2,14 @@ import type { Precision, TokenPruning } from '../native/addon.js';
 import type { Reconstruction } from '../tokens/reconstruct-dropping.js';
 import type { TokenSavings } from '../tokens/token-counts.js';
 import type { Recipe } from '../training/recipe.js';
+import type { DeviceMemory } from './device-memory.js';
 import type { Metrics } from './prune-report.js';
 
 /**
  * What a training did, or the calibration of token thresholds: `espalier train --json` prints it, and training.json keeps
  * it beside the weights.
  */
-export interface TrainReport {
+export interface TrainReport extends DeviceMemory {
   command: 'train' | 'tokens train' | 'tokens calibrate';
   version: string;
   task: string;

@@ -37,6 +37,7 @@ t.test('a model by itself: every batch size with every length', async (t) => {
     t.equal(speedup, undefined);
   }
   t.strictSame(events.at(-1), { stage: 'bench', done: 16, total: 16 });
+  t.notOk('peakDeviceBytes' in report, "the CPU's memory is the host's");
 });
 
 t.test('a model against another, with the lengths of texts', async (t) => {

@@ -29,6 +29,7 @@ t.test('calibrated thresholds meet the budget without labels or training', async
   await using result = await calibrateTokens(model, options);
   const { report } = result;
   t.match(report, { command: 'tokens calibrate', method: 'calibrated', epochs: [], recipes: {} });
+  t.notOk('peakDeviceBytes' in report, "the CPU's memory is the host's");
   t.ok(Math.abs((report.dropping?.macs as number) - 0.7) < 0.05, `${report.dropping?.macs}`);
   t.strictSame(report.dense, (await evaluate(model, { ...data, examples })).metrics);
   t.match(notes.at(-1), { done: 100, total: 100, note: /^[67]\d\.\d % of the MACs left$/ });

@@ -7,7 +7,7 @@ import { Model } from '../../src/native/model.js';
 import { studyEspalier } from '../../src/prune/espalier.js';
 import { studyKwon } from '../../src/prune/kwon.js';
 import { runCli } from '../support/cli.js';
-import { repoRoot } from '../support/paths.js';
+import { demoData, repoRoot, sentimentMini } from '../support/paths.js';
 import { goldenCheckpoint, packLabels, packSequences, perSample, readGolden, relativeError } from './support/golden.js';
 
 // The plugin of the native tests whose kernels run on the host: everything above them is what a GPU has.
@@ -35,6 +35,21 @@ t.test('the device is found, also by its index', { skip }, async (t) => {
   using model = await open('cuda:0');
   t.equal(model.engine.device, 'cuda:0');
   t.throws(() => Engine.open({ device: 'cuda:1' }), { code: 'ERR_NO_DEVICE', message: /device cuda:1: / });
+});
+
+t.test('the most memory that the device held is known, and reported', { skip }, async (t) => {
+  const model = await open('cuda');
+  const { engine } = model;
+  const weights = engine.peakBytes as number;
+  t.ok(weights > 0);
+  await model.forward(batch);
+  const peak = engine.peakBytes as number;
+  t.ok(peak > weights);
+  model.dispose();
+  t.equal(engine.peakBytes, peak);
+  const data = ['--task', 'sst2', '--eval', demoData('eval'), '--limit', '2'];
+  const { stdout } = await runCli(['evaluate', sentimentMini, ...data, '--device', 'cuda', '--json']);
+  t.ok(JSON.parse(stdout).peakDeviceBytes > 0);
 });
 
 t.test('every precision computes the logits of the cpu within its rounding', { skip }, async (t) => {

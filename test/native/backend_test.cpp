@@ -125,6 +125,27 @@ TEST_P(BackendTest, refusesToReadWholeNumbersAsValues) {
   expectError(ErrorCode::unsupported, [&] { backend_->read(integers.view, values.data()); });
 }
 
+TEST_P(BackendTest, remembersTheMostMemoryThatADeviceHeld) {
+  if (backend_->onHost()) {
+    const Tensor some = backend_->tensor(8, 64);
+    EXPECT_EQ(backend_->peakBytes(), 0u);
+    return;
+  }
+  const size_t before = backend_->peakBytes();
+  const auto room = static_cast<int64_t>(before / sizeof(float)) + 1024;
+  {
+    const Tensor first = backend_->tensor(1, room, DType::f32);
+    const size_t held = backend_->peakBytes();
+    EXPECT_GE(held, first.buffer->bytes());
+    const Tensor second = backend_->tensor(1, room, DType::f32);
+    EXPECT_GE(backend_->peakBytes(), held + second.buffer->bytes());
+  }
+  const size_t peak = backend_->peakBytes();
+  EXPECT_GE(peak, 2 * static_cast<size_t>(room) * sizeof(float));
+  const Tensor less = backend_->tensor(1, room, DType::f32);
+  EXPECT_EQ(backend_->peakBytes(), peak);
+}
+
 TEST_P(BackendTest, saysWhenMemoryRunsOut) {
   expectError(ErrorCode::outOfMemory, [&] { backend_->tensor(int64_t{1} << 40, 1 << 12); });
 }

@@ -92,6 +92,13 @@ void* Runtime::allocate(size_t bytes) {
 
 void Runtime::release(void* data) noexcept { cudaFreeAsync(data, state_->stream); }
 
+size_t Runtime::peakBytes() const {
+  uint64_t bytes = 0;
+  check(cudaMemPoolGetAttribute(poolOf(state_->device), cudaMemPoolAttrUsedMemHigh, &bytes),
+        "asking for the memory that was used");
+  return bytes;
+}
+
 void Runtime::copyRowsIn(void* device, size_t deviceStride, const void* host, size_t rowBytes, size_t rows) {
   state_->staging->copyIn(device, deviceStride, host, rowBytes, rows);
 }

@@ -29,6 +29,8 @@ class Runtime {
   /// From a pool that keeps what is released. Throws outOfMemory.
   void* allocate(size_t bytes);
   void release(void* data) noexcept;
+  /// The most bytes that were allocated at once, by this process on this device.
+  size_t peakBytes() const;
   /// `rows` runs of rowBytes each, deviceStride bytes apart on the device, without gaps on the host. `host` may be
   /// changed as soon as this returns.
   void copyRowsIn(void* device, size_t deviceStride, const void* host, size_t rowBytes, size_t rows);

@@ -136,6 +136,10 @@ void close(BackendState* state) { delete &stateOf(state); }
 
 const char* describe(BackendState* state) { return stateOf(state).runtime.describe(); }
 
+Status peakBytes(BackendState* opened, size_t* bytes) {
+  return onDevice(opened, [&](State& state) { *bytes = state.runtime.peakBytes(); });
+}
+
 Status allocate(BackendState* opened, size_t bytes, void** data) {
   return onDevice(opened, [&](State& state) { *data = state.runtime.allocate(bytes); });
 }
@@ -194,6 +198,7 @@ BackendTable makeTable() {
   table.open = open;
   table.close = close;
   table.describe = describe;
+  table.peakBytes = peakBytes;
   table.allocate = allocate;
   table.release = release;
   table.copyIn = copyIn;

@@ -2,16 +2,23 @@
 
 #include "backend/cuda/runtime.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
+#include <unordered_map>
 
 #include "backend/host_rows.h"
 
 namespace espalier::cuda {
 
-struct Runtime::State {};
+struct Runtime::State {
+  std::mutex mutex;
+  std::unordered_map<void*, size_t> sizes;  // of what is allocated
+  size_t used = 0, peak = 0;
+};
 
-Runtime::Runtime(int32_t device) {
+Runtime::Runtime(int32_t device) : state_(std::make_unique<State>()) {
   if (device != 0) throw Error(ErrorCode::noDevice, "the emulation is of one device only");
 }
 
@@ -28,10 +35,28 @@ int32_t Runtime::architecture() const { return 80; }
 void* Runtime::allocate(size_t bytes) {
   void* data = std::malloc(bytes);
   if (data == nullptr) throw Error(ErrorCode::outOfMemory, "the CUDA device ran out of memory");
+  const std::lock_guard<std::mutex> lock(state_->mutex);
+  state_->sizes[data] = bytes;
+  state_->used += bytes;
+  state_->peak = std::max(state_->peak, state_->used);
   return data;
 }
 
-void Runtime::release(void* data) noexcept { std::free(data); }
+void Runtime::release(void* data) noexcept {
+  if (data == nullptr) return;
+  {
+    const std::lock_guard<std::mutex> lock(state_->mutex);
+    const auto found = state_->sizes.find(data);
+    state_->used -= found->second;
+    state_->sizes.erase(found);
+  }
+  std::free(data);
+}
+
+size_t Runtime::peakBytes() const {
+  const std::lock_guard<std::mutex> lock(state_->mutex);
+  return state_->peak;
+}
 
 void Runtime::copyRowsIn(void* device, size_t deviceStride, const void* host, size_t rowBytes, size_t rows) {
   copyHostRows(device, deviceStride, host, rowBytes, rowBytes, rows);
