@@ -18,7 +18,7 @@ TEST_TARGET=espalier_native_tests
 KERNEL_CHECKS=(attention_check hopper_linear_check)
 ALL_STEPS=(build tests kernels prune bench sanitize)
 # Seconds after which a step, or one tool or preset of it, is ended.
-declare -A LIMITS=([build]=240 [tests]=150 [kernels]=60 [sanitize]=200 [bench]=175 [prune]=200)
+declare -A LIMITS=([build]=240 [tests]=150 [kernels]=60 [sanitize]=200 [bench]=240 [prune]=200)
 SANITIZER_LIMIT=60
 PRESET_LIMIT=90
 TEST_FILTER='*/cuda_*:*/cuda'

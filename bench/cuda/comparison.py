@@ -36,7 +36,7 @@ class Precision:
     agreement: float  # largest difference of two contenders, as a part of the largest value
 
 
-BF16 = Precision("bf16", torch.bfloat16, "highest", "bf16", "full", 8e-3, 6e-2)
+BF16 = Precision("bf16", torch.bfloat16, "highest", "bf16", "full", 8e-3, 2e-1)
 FP16 = Precision("fp16", torch.float16, "highest", "f16", "full", 1e-3, 1e-2)
 TF32 = Precision("tf32", torch.float32, "high", "f32", "tf32", 1e-3, 1e-2)
 FP32 = Precision("fp32", torch.float32, "highest", "f32", "full", 1e-5, 1e-4)
