@@ -110,6 +110,10 @@ Weight::~Weight() { backend_->table_->releaseWeight(backend_->state_, packed_); 
 
 size_t Weight::bytes() const { return backend_->table_->packedBytes(packed_); }
 
+Recording::~Recording() { backend_->table_->releaseRecording(backend_->state_, work_); }
+
+void Recording::replay() const { check(backend_->table_->replay(backend_->state_, work_)); }
+
 std::shared_ptr<Backend> Backend::open(const std::string& name, const BackendOptions& options) {
   return open(findTable(name), options);
 }
@@ -166,8 +170,12 @@ void Backend::write(const Matrix& view, const double* values) { writeView(*table
 
 std::shared_ptr<Buffer> Backend::indices(const std::vector<int32_t>& values) {
   auto buffer = std::make_shared<Buffer>(shared_from_this(), values.size() * sizeof(int32_t));
-  if (!values.empty()) check(table_->copyIn(state_, buffer->data(), 0, values.data(), buffer->bytes(), 1));
+  writeIndices(values, static_cast<int32_t*>(buffer->data()));
   return buffer;
+}
+
+void Backend::writeIndices(const std::vector<int32_t>& values, int32_t* to) {
+  if (!values.empty()) check(table_->copyIn(state_, to, 0, values.data(), values.size() * sizeof(int32_t), 1));
 }
 
 std::vector<int32_t> Backend::readIndices(const int32_t* from, int64_t count) {
@@ -192,6 +200,19 @@ void Backend::fillZero(const Matrix& view) {
 
 std::shared_ptr<Weight> Backend::pack(const Matrix& weight, bool transposed) {
   return std::make_shared<Weight>(shared_from_this(), PackArgs{weight, transposed});
+}
+
+std::unique_ptr<Recording> Backend::record(const std::function<void()>& body) {
+  check(table_->beginRecording(state_));
+  try {
+    body();
+  } catch (...) {
+    table_->endRecording(state_, nullptr);
+    throw;
+  }
+  RecordedWork* work = nullptr;
+  check(table_->endRecording(state_, &work));
+  return std::make_unique<Recording>(shared_from_this(), work);
 }
 
 }  // namespace espalier

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -55,6 +56,22 @@ class Weight {
   int64_t inputs_ = 0;
 };
 
+/// Operations that a Backend was asked for once, to be run again for the price of asking for one.
+class Recording {
+ public:
+  Recording(std::shared_ptr<Backend> backend, RecordedWork* work) : backend_(std::move(backend)), work_(work) {}
+  ~Recording();
+  Recording(const Recording&) = delete;
+  Recording& operator=(const Recording&) = delete;
+
+  /// On what lies at the recorded addresses now. Not on several threads at once.
+  void replay() const;
+
+ private:
+  std::shared_ptr<Backend> backend_;
+  RecordedWork* work_;
+};
+
 /// An opened backend: checks the arguments of each operation, calls the table, turns a failed Status into an Error.
 class Backend : public std::enable_shared_from_this<Backend> {
  public:
@@ -93,11 +110,19 @@ class Backend : public std::enable_shared_from_this<Backend> {
   void write(const Matrix& view, const double* values);
   /// A contiguous device copy of host integers.
   std::shared_ptr<Buffer> indices(const std::vector<int32_t>& values);
+  /// Puts host integers at a place in device memory.
+  void writeIndices(const std::vector<int32_t>& values, int32_t* to);
   /// A host copy of `count` device integers.
   std::vector<int32_t> readIndices(const int32_t* from, int64_t count);
   void fillZero(const Matrix& view);
 
   std::shared_ptr<Weight> pack(const Matrix& weight, bool transposed);
+
+  /// Whether it can record().
+  bool records() const { return table_->beginRecording != nullptr; }
+  /// What `body` asks for on this thread, recorded instead of run. It can neither make tensors nor read or write them:
+  /// that throws internal. Throws what `body` throws, having recorded nothing.
+  std::unique_ptr<Recording> record(const std::function<void()>& body);
 
   /// What a solver of the backend's own is called with; null where the host solves.
   const SolverTable* solverTable() const { return table_->solver; }
@@ -127,6 +152,7 @@ class Backend : public std::enable_shared_from_this<Backend> {
 
  private:
   friend class Buffer;
+  friend class Recording;
   friend class Weight;
   Backend(const BackendTable* table, const BackendOptions& options);
 

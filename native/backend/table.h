@@ -35,6 +35,7 @@ struct BackendOptions {
 };
 
 struct BackendState;  // each backend's own
+struct RecordedWork;  // likewise
 struct SolverTable;   // solver/solver_table.h
 
 struct BackendTable {
@@ -90,6 +91,14 @@ struct BackendTable {
   Status (*dropout)(BackendState*, const DropoutArgs*);
   Status (*adamW)(BackendState*, const AdamWArgs*);
   Status (*loss)(BackendState*, const LossArgs*);
+
+  /// From beginRecording() on, what this thread asks for is recorded instead of run, until endRecording(), which
+  /// forgets it where `work` is null. Asking for memory or a copy fails meanwhile. All four are null where operations
+  /// are done when they return.
+  Status (*beginRecording)(BackendState*);
+  Status (*endRecording)(BackendState*, RecordedWork** work);
+  Status (*replay)(BackendState*, const RecordedWork* work);
+  void (*releaseRecording)(BackendState*, RecordedWork* work);
 
   /// Null where the host solves.
   const SolverTable* solver;

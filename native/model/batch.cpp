@@ -65,10 +65,10 @@ std::vector<MicroBatch> splitBatch(const PackedBatch& batch, int32_t tokens, int
 }
 
 DeviceBatch::DeviceBatch(Backend& backend, const ModelSpec& spec, const PackedBatch& batch, const MicroBatch& part,
-                         int32_t paddedLength)
-    : part_(part) {
+                         int32_t paddedLength, int32_t* place)
+    : part_(part), arrays_(place) {
   std::vector<int32_t> arrays;
-  arrays.reserve(3 * tokenCount() + 3 * static_cast<size_t>(part.sequences + 1));
+  arrays.reserve(static_cast<size_t>(indexCount(part)));
   const auto append = [&](const std::vector<int32_t>& values, int32_t first, int32_t count) {
     arrays.insert(arrays.end(), values.begin() + first, values.begin() + first + count);
   };
@@ -78,14 +78,21 @@ DeviceBatch::DeviceBatch(Backend& backend, const ModelSpec& spec, const PackedBa
   } else {
     arrays.resize(2 * tokenCount(), 0);
   }
-  append(positionsOf(batch, part, spec.positionPadding), 0, part.tokens);
+  const std::vector<int32_t> positions = positionsOf(batch, part, spec.positionPadding);
+  arrays.insert(arrays.end(), positions.begin(), positions.end());
+  arrays.resize(3 * tokenCount(), 0);  // of rows that belong to no sequence
   const int32_t* offsets = batch.offsets.data() + part.firstSequence;
   for (int32_t s = 0; s <= part.sequences; ++s) arrays.push_back(offsets[s] - part.firstToken);
   for (int32_t s = 0; s <= part.sequences; ++s) arrays.push_back(s);
   for (int32_t s = 0; s < part.sequences; ++s) {
     arrays.push_back(paddedLength > 0 ? paddedLength : offsets[s + 1] - offsets[s]);
   }
-  arrays_ = backend.indices(arrays);
+  if (place != nullptr) {
+    backend.writeIndices(arrays, place);
+  } else {
+    owner_ = backend.indices(arrays);
+    arrays_ = static_cast<const int32_t*>(owner_->data());
+  }
 }
 
 TokenRows DeviceBatch::rows() const {

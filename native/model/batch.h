@@ -48,9 +48,12 @@ struct TokenRows {
 /// The index arrays of one micro-batch in device memory.
 class DeviceBatch {
  public:
-  /// paddedLength: as in TokenPruning.
+  /// paddedLength: as in TokenPruning. place: for indexCount() of the part; null: memory of its own.
   DeviceBatch(Backend& backend, const ModelSpec& spec, const PackedBatch& batch, const MicroBatch& part,
-              int32_t paddedLength = 0);
+              int32_t paddedLength = 0, int32_t* place = nullptr);
+
+  /// How many numbers the arrays of a part have.
+  static int64_t indexCount(const MicroBatch& part) { return 3 * (int64_t{part.tokens} + part.sequences) + 2; }
 
   int32_t tokens() const { return part_.tokens; }
   const int32_t* ids() const { return at(0); }
@@ -61,10 +64,11 @@ class DeviceBatch {
 
  private:
   size_t tokenCount() const { return static_cast<size_t>(part_.tokens); }
-  const int32_t* at(size_t index) const { return static_cast<const int32_t*>(arrays_->data()) + index; }
+  const int32_t* at(size_t index) const { return arrays_ + index; }
 
   MicroBatch part_;
-  std::shared_ptr<Buffer> arrays_;  // all of them, one after another: one copy to the device
+  std::shared_ptr<Buffer> owner_;
+  const int32_t* arrays_;  // all of them, one after another: one copy to the device
 };
 
 }  // namespace espalier

@@ -47,6 +47,11 @@ std::vector<float> Model::forward(const PackedBatch& batch, const ForwardOptions
   checkBatch(batch, spec_);
   const TokenPruning& pruning = options.pruning != nullptr ? *options.pruning : spec_.tokenPruning;
   checkTokenPruning(pruning, layers_.size());
+  if (options.mask == nullptr && options.record == nullptr && pruning.values.empty() && recorded_.takes(batch)) {
+    std::vector<float> result = recorded_.forward(*this, batch, cancel);
+    requireFinite(result);
+    return result;
+  }
   const DeviceMask deviceMask(*backend_, spec_, options.mask);
   const bool firstTokens = spec_.firstTokensOnly(layers_.size() - 1);
   const Tensor logits = backend_->tensor(firstTokens ? batch.sequences() : batch.tokens(), spec_.labels);

@@ -13,7 +13,11 @@
 namespace espalier {
 
 Model::Model(std::shared_ptr<Backend> backend, ModelSpec spec, Weights weights, Mode mode)
-    : backend_(std::move(backend)), spec_(std::move(spec)), weights_(std::move(weights)), mode_(mode) {
+    : backend_(std::move(backend)),
+      spec_(std::move(spec)),
+      weights_(std::move(weights)),
+      mode_(mode),
+      recorded_(*backend_) {
   const DType dtype = backend_->dtype();
   if (mode == Mode::gradients && dtype != DType::f32 && dtype != DType::f64) {
     throw Error(ErrorCode::unsupported,
@@ -23,6 +27,7 @@ Model::Model(std::shared_ptr<Backend> backend, ModelSpec spec, Weights weights, 
 }
 
 void Model::packAnew() {
+  recorded_.forget();
   layers_.clear();
   for (size_t l = 0; l < weights_.layers.size(); ++l) {
     layers_.push_back(packLayer(*backend_, weights_.layers[l], spec_.firstTokensOnly(l), mode_));
@@ -60,6 +65,7 @@ void Model::scaleUnits(size_t layer, Sublayer sublayer, const std::vector<double
       values[column] = static_cast<float>(values[column] * scales[static_cast<size_t>(column / unitSize)]);
     }
   }
+  recorded_.forget();
   output.weight = backend_->tensorFrom(host.rows, host.cols, host.values.data());
   PackedLayer& packed = layers_[layer];
   (attention ? packed.attentionOutput : packed.ffnOut) = packLinear(*backend_, output, mode_);
@@ -89,6 +95,7 @@ void Model::replace(const std::map<std::string, std::vector<float>>& weights) {
     }
   }
   if (changed("pooler.") || changed("classifier.")) head_ = packHead(*backend_, replaced, spec_.head, mode_);
+  recorded_.forget();
   layers_ = std::move(layers);
   weights_ = std::move(replaced);
 }

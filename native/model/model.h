@@ -10,6 +10,7 @@
 #include "model/batch.h"
 #include "model/labels.h"
 #include "model/packing.h"
+#include "model/recorded_forwards.h"
 #include "model/spec.h"
 #include "model/weights.h"
 #include "model/workspace.h"
@@ -104,6 +105,7 @@ class Model {
   PackedHead head_;
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<Workspace>> idle_;
+  mutable RecordedForwards recorded_;  // of the weights as they are
 };
 
 }  // namespace espalier

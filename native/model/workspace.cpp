@@ -42,7 +42,7 @@ void Workspace::rewind(const Mark& mark) {
 
 void Workspace::reset() {
   block_ = used_ = 0;
-  if (blocks_.size() < 2) return;
+  if (!grew()) return;
   size_t total = 0;
   for (const auto& block : blocks_) total += block->bytes();
   blocks_.clear();

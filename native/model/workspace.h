@@ -19,11 +19,13 @@ class Workspace {
   int32_t* indices(int64_t count);
 
   struct Mark {
-    size_t block, used;
+    size_t block = 0, used = 0;
   };
   Mark mark() const { return {block_, used_}; }
   /// Gives back everything taken since `mark`.
   void rewind(const Mark& mark);
+  /// Whether it has grown by blocks that reset() will merge, which takes matrices elsewhere.
+  bool grew() const { return blocks_.size() > 1; }
   /// Gives back everything and merges the blocks, so that the next run of this size needs only one.
   void reset();
 

@@ -5,7 +5,9 @@
 
 #include <mutex>
 #include <string>
+#include <utility>
 
+#include "backend/cuda/capture.h"
 #include "backend/cuda/check.h"
 #include "backend/cuda/staging.h"
 
@@ -18,6 +20,20 @@ cudaMemPool_t poolOf(int32_t device) {
   cudaMemPool_t pool = nullptr;
   check(cudaDeviceGetDefaultMemPool(&pool, device), "finding the memory pool");
   return pool;
+}
+
+/// What this thread records, and of whose work.
+struct Recorder {
+  const Runtime* runtime = nullptr;
+  std::unique_ptr<Capture> capture;
+};
+
+thread_local Recorder recorder;
+
+void requireNoRecording(const char* what) {
+  if (recorder.capture) {
+    throw Error(ErrorCode::internal, std::string(what) + " is not possible while work is recorded");
+  }
 }
 
 }  // namespace
@@ -78,13 +94,14 @@ Runtime::~Runtime() {
 
 void Runtime::bind() const { check(cudaSetDevice(state_->device), "choosing the device"); }
 
-Stream Runtime::stream() const { return state_->stream; }
+Stream Runtime::stream() const { return recorder.runtime == this ? recorder.capture->stream() : state_->stream; }
 
 const char* Runtime::describe() const { return state_->description.c_str(); }
 
 int32_t Runtime::architecture() const { return state_->architecture; }
 
 void* Runtime::allocate(size_t bytes) {
+  requireNoRecording("allocating");
   void* data = nullptr;
   check(cudaMallocAsync(&data, bytes, state_->stream), "allocating");
   return data;
@@ -100,16 +117,32 @@ size_t Runtime::peakBytes() const {
 }
 
 void Runtime::copyRowsIn(void* device, size_t deviceStride, const void* host, size_t rowBytes, size_t rows) {
+  requireNoRecording("copying to the device");
   state_->staging->copyIn(device, deviceStride, host, rowBytes, rows);
 }
 
 void Runtime::copyRowsOut(void* host, const void* device, size_t deviceStride, size_t rowBytes, size_t rows) {
+  requireNoRecording("copying from the device");
   state_->staging->copyOut(host, device, deviceStride, rowBytes, rows);
 }
 
 void Runtime::fillZero(void* device, size_t bytes) {
-  check(cudaMemsetAsync(device, 0, bytes, state_->stream), "clearing memory");
+  check(cudaMemsetAsync(device, 0, bytes, stream()), "clearing memory");
 }
+
+void Runtime::beginRecording() {
+  requireNoRecording("recording");
+  recorder.capture = std::make_unique<Capture>();
+  recorder.runtime = this;
+}
+
+std::unique_ptr<Recording> Runtime::endRecording() {
+  const Recorder ended = std::exchange(recorder, {});
+  if (ended.runtime != this) throw Error(ErrorCode::internal, "there is no recording to end");
+  return ended.capture->end(state_->stream);
+}
+
+void Runtime::abandonRecording() noexcept { recorder = {}; }
 
 void* Runtime::blas() {
   const std::lock_guard<std::mutex> lock(state_->handleMutex);

@@ -8,6 +8,14 @@
 
 namespace espalier::cuda {
 
+/// Work that was recorded, to be done again in the order of its runtime's stream.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+  /// Not on several threads at once.
+  virtual void replay() const = 0;
+};
+
 /// One device with a stream of its own: everything a backend asks of it runs in the order in which it was asked.
 /// Safe to use from several host threads.
 class Runtime {
@@ -20,6 +28,7 @@ class Runtime {
 
   /// Makes the device the calling host thread's own; each entry from outside begins with it.
   void bind() const;
+  /// Where to ask for work. While this thread records, that is a place of its own.
   Stream stream() const;
   /// "NVIDIA H100 80GB HBM3, 79 GiB, compute capability 9.0"
   const char* describe() const;
@@ -39,6 +48,14 @@ class Runtime {
   void copyIn(void* device, const void* host, size_t bytes) { copyRowsIn(device, bytes, host, bytes, 1); }
   void copyOut(void* host, const void* device, size_t bytes) { copyRowsOut(host, device, bytes, bytes, 1); }
   void fillZero(void* device, size_t bytes);
+
+  /// From here on this thread's work is recorded instead of done. Throws where it records already, and until the end
+  /// of the recording where memory or a copy is asked for.
+  void beginRecording();
+  /// Ends it in any case.
+  std::unique_ptr<Recording> endRecording();
+  /// Ends it where there is one, and forgets the work.
+  void abandonRecording() noexcept;
 
   /// A cublasHandle_t and a cusolverDnHandle_t of the stream, made on first use. Null in the emulation.
   void* blas();

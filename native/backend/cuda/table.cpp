@@ -179,6 +179,25 @@ void releaseWeight(BackendState* opened, PackedWeight* packed) {
 
 size_t packedBytes(const PackedWeight* packed) { return reinterpret_cast<const Weight*>(packed)->bytes; }
 
+Status beginRecording(BackendState* opened) {
+  return onDevice(opened, [](State& state) { state.runtime.beginRecording(); });
+}
+
+Status endRecording(BackendState* opened, RecordedWork** work) {
+  return onDevice(opened, [&](State& state) {
+    if (work == nullptr) return state.runtime.abandonRecording();
+    *work = reinterpret_cast<RecordedWork*>(state.runtime.endRecording().release());
+  });
+}
+
+Status replay(BackendState* opened, const RecordedWork* work) {
+  return onDevice(opened, [&](State&) { reinterpret_cast<const Recording*>(work)->replay(); });
+}
+
+void releaseRecording(BackendState* opened, RecordedWork* work) {
+  onDevice(opened, [&](State&) { delete reinterpret_cast<Recording*>(work); });
+}
+
 template <typename Args, void (*kFloat)(const Args&, Stream), void (*kHalf)(const Args&, Stream),
           void (*kBfloat16)(const Args&, Stream)>
 constexpr auto kEveryType = run<Args, onStream<Args, kFloat>, onStream<Args, kHalf>, onStream<Args, kBfloat16>>;
@@ -231,6 +250,10 @@ BackendTable makeTable() {
   table.dropout = runInFloat<DropoutArgs, onStream<DropoutArgs, dropout<float>>>;
   table.adamW = runInFloat<AdamWArgs, onStream<AdamWArgs, adamW<float>>>;
   table.loss = runInFloat<LossArgs, onStream<LossArgs, loss<float>>>;
+  table.beginRecording = beginRecording;
+  table.endRecording = endRecording;
+  table.replay = replay;
+  table.releaseRecording = releaseRecording;
   table.solver = &SolverEntries<onRuntime>::kTable;
   return table;
 }

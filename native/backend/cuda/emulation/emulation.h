@@ -11,7 +11,9 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <type_traits>
+#include <vector>
 
 #include "core/convert.h"
 
@@ -108,6 +110,21 @@ T shuffle(const char* operation, unsigned mask, const T& mine, unsigned source) 
 /// Calls `thread` as each thread of a grid.
 void runGrid(dim3 grid, dim3 block, size_t sharedBytes, const std::function<void()>& thread);
 
+using Work = std::vector<std::function<void()>>;
+
+/// Where this thread's work goes while it is recorded; null otherwise.
+inline thread_local std::unique_ptr<Work> recorded;
+
+/// Does it now, or leaves it to the recording that this thread makes.
+template <typename Body>
+void doOrRecord(const Body& body) {
+  if (recorded) {
+    recorded->push_back(body);
+  } else {
+    body();
+  }
+}
+
 }  // namespace emulation
 
 struct Half {
@@ -160,10 +177,11 @@ inline Bfloat16 fromFloat<Bfloat16>(float value) {
   return result;
 }
 
-/// Runs kernel(args...) to its end. Throws what a thread threw, and where a GPU would refuse the launch or hang.
+/// Runs kernel(args...) to its end, or records that. Running throws what a thread threw, and where a GPU would refuse
+/// the launch or hang.
 template <typename... Parameters, typename... Args>
 void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t sharedBytes, Stream, const Args&... args) {
-  emulation::runGrid(grid, block, sharedBytes, [&] { kernel(args...); });
+  emulation::doOrRecord([=] { emulation::runGrid(grid, block, sharedBytes, [&] { kernel(args...); }); });
 }
 
 }  // namespace espalier::cuda

@@ -30,15 +30,7 @@ std::vector<float> rowsOf(const Matrix& matrix, bool flipped) {
   return values;
 }
 
-}  // namespace
-
-struct Multiplier::State {};
-
-Multiplier::Multiplier(Runtime&, Products) {}
-
-Multiplier::~Multiplier() = default;
-
-void Multiplier::multiply(const Product& product) {
+void multiplyNow(const Product& product) {
   const Matrix& y = product.y;
   const int64_t inner = product.aSide == Side::plain ? product.a.cols : product.a.rows;
   const std::vector<float> a = rowsOf(product.a, product.aSide == Side::transposed);
@@ -54,6 +46,18 @@ void Multiplier::multiply(const Product& product) {
       espalier::fromFloat(&value, 1, y.dtype, static_cast<char*>(y.data) + place);
     }
   }
+}
+
+}  // namespace
+
+struct Multiplier::State {};
+
+Multiplier::Multiplier(Runtime&, Products) {}
+
+Multiplier::~Multiplier() = default;
+
+void Multiplier::multiply(const Product& product) {
+  emulation::doOrRecord([product] { multiplyNow(product); });
 }
 
 }  // namespace espalier::cuda
