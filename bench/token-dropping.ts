@@ -72,7 +72,7 @@ async function runModel(
 /** Thresholds that rise linearly to where so much is left: speed does not ask how well they were chosen. */
 async function runTarget({ rounds }: BenchContext, model: Model, macs: number, workload: Workload): Promise<Row> {
   const batch = joined(workload.batches.map(({ packed }) => packed));
-  const { at, hardest } = risingThresholds(model.spec.layers.length);
+  const { at, hardest } = risingThresholds(model.spec.layers.length, 0);
   const pruning = await fitToMacs(model, batch, at, hardest, { macs });
   const traced = await model.traceTokens(batch, { pruning });
   const counts = tokenCounts(traced, batch, model.spec.layers.length);

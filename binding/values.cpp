@@ -165,20 +165,25 @@ ModelSpec toSpec(const Napi::Value& value) {
   return spec;
 }
 
+/// 0 where there is none.
+int32_t toPaddedLength(const Napi::Object& object) {
+  return isAbsent(object.Get("paddedLength")) ? 0 : count(object, "paddedLength", 1);
+}
+
 TokenPruning toTokenPruning(const Napi::Value& value) {
   TokenPruning pruning;
   if (isAbsent(value)) return pruning;
   const Napi::Object object = toObject(value, "tokenPruning");
   pruning.rule = choose(object.Get("rule"), kRules, "tokenPruning.rule");
   pruning.values = toNumbers(object.Get("values"), "tokenPruning.values");
-  if (!isAbsent(object.Get("paddedLength"))) pruning.paddedLength = count(object, "paddedLength", 1);
+  pruning.paddedLength = toPaddedLength(object);
   return pruning;
 }
 
 SoftThresholds toSoftThresholds(const Napi::Value& value) {
   const Napi::Object object = toObject(value, "soft");
   return {toNumber(object.Get("temperature"), "soft.temperature"), toNumbers(object.Get("values"), "soft.values"),
-          toNumbers(object.Get("sparsity"), "soft.sparsity")};
+          toNumbers(object.Get("sparsity"), "soft.sparsity"), toPaddedLength(object)};
 }
 
 Napi::Value fromSpec(Napi::Env env, const ModelSpec& spec) {

@@ -30,6 +30,7 @@ struct SoftThresholds {
   // One a layer:
   std::vector<double> values;
   std::vector<double> sparsity;  // the weight of the layer's mean mask in a sequence's loss
+  int32_t paddedLength = 0;      // what importance and that mean are means over, as in TokenPruning
 };
 
 struct Dropout {

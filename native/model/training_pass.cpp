@@ -33,6 +33,12 @@ std::vector<double> rowSquares(Backend& backend, const Matrix& view) {
   return squares;
 }
 
+/// What importance is a mean over: as TokenPruning::paddedLength.
+int32_t meanOver(const PassOptions& options) {
+  if (options.soft != nullptr) return options.soft->paddedLength;
+  return options.pruning != nullptr ? options.pruning->meanOver() : 0;
+}
+
 /// Offsets of a micro-batch's sequences in its own rows.
 std::vector<int32_t> ownOffsets(const PackedBatch& batch, const MicroBatch& part) {
   const auto begin = batch.offsets.begin() + part.firstSequence;
@@ -56,6 +62,7 @@ void checkPassOptions(const PassOptions& options, const Model& model) {
         require(std::isfinite(value), "soft thresholds and weights must be finite numbers");
     }
     require(options.soft->temperature > 0, "a temperature must be positive");
+    require(options.soft->paddedLength >= 0, "a padded length must be positive");
   }
   const Distillation& distillation = options.distillation;
   if (distillation.teacher == nullptr) return;
@@ -83,7 +90,7 @@ TrainingPass::TrainingPass(const Model& model, Weights& gradients, const PassOpt
       batch_(batch),
       part_(part),
       index_(index),
-      tokens_(backend_, model.spec(), batch, part, options.pruning != nullptr ? options.pruning->meanOver() : 0),
+      tokens_(backend_, model.spec(), batch, part, meanOver(options)),
       passed_(model.spec().layers.size()) {
   const auto layers = static_cast<int64_t>(passed_.size());
   if (options.soft != nullptr) thresholdGradients_ = backend_.tensor(layers, 1, DType::f64);

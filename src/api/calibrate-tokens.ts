@@ -9,6 +9,7 @@ import { resolveTask } from '../tasks/task.js';
 import { calibrateThresholds } from '../tokens/calibrate.js';
 import { checkMacs, savingsOn } from '../tokens/fit-to-macs.js';
 import { type DroppingModel, reconstructDropping } from '../tokens/reconstruct-dropping.js';
+import { meanLength } from '../tokens/thresholds.js';
 import { version } from '../version.js';
 import { type DataOptions, EvaluationBatches, examplesFrom, lengthLimit, type WorkOptions } from './evaluate.js';
 import type { LoadedModel } from './model.js';
@@ -24,6 +25,8 @@ export interface CalibrateTokensOptions extends DataOptions, WorkOptions {
   eval?: string | readonly Example[] | undefined;
   /** Texts to calibrate on; 256 by default. As many are drawn besides, to judge new weights on. */
   samples?: number | undefined;
+  /** What importance is a mean over; by default the mean length of the texts, 0: each one's own length. */
+  paddedLength?: number | undefined;
   /** Solve for output projections that make up for the dropped tokens; true by default. */
   reconstruct?: boolean | undefined;
   /** Of the draw; 0 by default. */
@@ -53,7 +56,8 @@ export async function calibrateTokens(model: LoadedModel, options: CalibrateToke
 
   const dense = (await batches?.evaluate(native, 'evaluate before', options))?.evaluation;
   const searchStart = performance.now();
-  const calibration = { loss: task.loss, macs, signal, onProgress };
+  const { paddedLength = meanLength(batch) } = options;
+  const calibration = { loss: task.loss, macs, paddedLength, signal, onProgress };
   const found = await calibrateThresholds(native, batch, calibration);
   const made: DroppingModel = heldOut
     ? await reconstructDropping(native, found, batch, heldOut, calibration)

@@ -46,7 +46,8 @@ function make(
   { method, macs, lambda }: TokensRun,
   options: Omit<TrainTokensOptions, 'method' | 'macs'>,
 ): Promise<TrainResult> {
-  if (method === 'calibrated') return calibrateTokens(model, { ...options, macs: macs as number });
+  if (method === 'calibrated')
+    return calibrateTokens(model, { ...options, macs: macs as number, paddedLength: options.thresholds?.paddedLength });
   const thresholds = lambda === undefined ? options.thresholds : { ...options.thresholds, lambda };
   return trainTokens(model, { ...options, method, macs, thresholds });
 }

@@ -1,6 +1,7 @@
 import { checkMacs, fitToMacs } from '../tokens/fit-to-macs.js';
 import type { ThresholdSettings } from '../tokens/learned-thresholds.js';
-import { beginMethod, type Fit, type MethodSettings, type TrainingMethod } from '../tokens/methods.js';
+import { beginMethod, type Fit, type MethodOptions, type TrainingMethod } from '../tokens/methods.js';
+import { meanLength } from '../tokens/thresholds.js';
 import { defaultRecipe, type Recipe } from '../training/recipe.js';
 import type { LoadedModel } from './model.js';
 import { type TrainingOptions, TrainingRun, type TrainResult } from './training-run.js';
@@ -20,18 +21,18 @@ export interface TrainTokensOptions extends TrainingOptions {
   hard?: Partial<Recipe> | undefined;
 }
 
-/** Training sequences that a budget is fitted on. */
+/** Training sequences that a budget is fitted on, and whose mean length is the usual `paddedLength`. */
 const fittedSequences = 512;
 
-const defaultThresholds: ThresholdSettings = { lambda: 1, temperature: 2e-3, highest: 0.01, learningRate: 5e-4 };
+const defaultThresholds = { lambda: 1, temperature: 2e-3, highest: 0.01, learningRate: 5e-4 };
 
-/** What a training's method goes by: what the options leave open is as usual. */
+/** What a training's method goes by: what the options leave open is as usual, but for `paddedLength`, which the data say. */
 export const methodSettings = ({
   thresholds,
   soft,
   hard,
   seed = 0,
-}: Pick<TrainTokensOptions, 'thresholds' | 'soft' | 'hard' | 'seed'>): MethodSettings => ({
+}: Pick<TrainTokensOptions, 'thresholds' | 'soft' | 'hard' | 'seed'>): MethodOptions => ({
   ...defaultThresholds,
   ...thresholds,
   seed,
@@ -49,11 +50,13 @@ export async function trainTokens(model: LoadedModel, options: TrainTokensOption
   const { method = 'learned', macs } = options;
   if (macs !== undefined) checkMacs(macs);
   using run = await TrainingRun.prepare(model, options);
-  const settings = methodSettings(options);
+  const sample = run.sample(fittedSequences);
+  const { paddedLength = meanLength(sample), ...others } = methodSettings(options);
+  const settings = { ...others, paddedLength };
   const { layers } = model.native.spec;
   const fit: Fit = async (training, { at, hardest }) => {
     using snapshot = await training.snapshot();
-    return await fitToMacs(snapshot, run.sample(fittedSequences), at, hardest, {
+    return await fitToMacs(snapshot, sample, at, hardest, {
       macs: macs as number,
       signal: options.signal,
     });

@@ -15,17 +15,27 @@ export interface DroppingFlags extends TrainingFlags {
   lambda?: number;
   temperature?: number;
   thresholdLearningRate?: number;
+  paddedLength?: number;
   softEpochs?: number;
   hardEpochs?: number;
   softLearningRate?: number;
   hardLearningRate?: number;
 }
 
+/** @param data where the usual one is from */
+export const paddedLengthOption = (data: string) =>
+  integerOption(
+    '--padded-length <n>',
+    `what importance is a mean over; 0: a sequence's own length (default: the mean length of the ${data})`,
+    0,
+  );
+
 export function addDroppingOptions(command: Command): Command {
   command
     .addOption(notNegativeOption('--lambda <x>', 'the larger, the fewer tokens go on (default: 1)'))
     .addOption(positiveOption('--temperature <x>', 'of the soft masks (default: 2e-3)'))
     .addOption(positiveOption('--threshold-learning-rate <x>', 'of the thresholds (default: 5e-4)'))
+    .addOption(paddedLengthOption('training data'))
     .addOption(integerOption('--soft-epochs <n>', 'passes over the data with soft masks (default: 3)', 1))
     .addOption(integerOption('--hard-epochs <n>', 'passes over the data while tokens are dropped (default: 3)', 1))
     .addOption(positiveOption('--soft-learning-rate <x>', 'the highest with soft masks (default: 5e-5)'))
@@ -34,13 +44,13 @@ export function addDroppingOptions(command: Command): Command {
 }
 
 export function droppingOptionsOf(flags: DroppingFlags): Pick<TrainTokensOptions, 'thresholds' | 'soft' | 'hard'> {
-  const { lambda, temperature, thresholdLearningRate: learningRate } = flags;
+  const { lambda, temperature, thresholdLearningRate: learningRate, paddedLength } = flags;
   const stage = (epochs: number | undefined, rate: number | undefined) => ({
     ...recipeOf(flags),
     ...defined({ epochs, learningRate: rate }),
   });
   return {
-    thresholds: defined({ lambda, temperature, learningRate }),
+    thresholds: defined({ lambda, temperature, learningRate, paddedLength }),
     soft: stage(flags.softEpochs, flags.softLearningRate),
     hard: stage(flags.hardEpochs, flags.hardLearningRate),
   };

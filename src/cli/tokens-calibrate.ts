@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { checkOutput } from '../checkpoint/output-directory.js';
 import { calibrateTokens, loadModel } from '../index.js';
+import { paddedLengthOption } from './dropping-options.js';
 import {
   addDataOptions,
   addDeviceOptions,
@@ -22,6 +23,7 @@ interface TokensCalibrateFlags extends DataFlags, DeviceFlags {
   eval?: string;
   samples: number;
   seed: number;
+  paddedLength?: number;
   reconstruct: boolean;
   output: string;
   force?: true;
@@ -37,6 +39,7 @@ export function addTokensCalibrate(tokens: Command, signal: AbortSignal): void {
     .option('--eval <file>', 'labelled file to compare the model on before and after')
     .addOption(integerOption('--samples <n>', 'texts to calibrate on; as many more judge new weights', 1).default(256))
     .addOption(integerOption('--seed <n>', 'seed of the draw', 0).default(0))
+    .addOption(paddedLengthOption('texts'))
     .option('--no-reconstruct', 'leave the weights as they are: do not solve for projections that make up for tokens')
     .requiredOption('--output <directory>', 'where to write the checkpoint that drops tokens')
     .option('--force', 'replace what is there')
@@ -49,12 +52,12 @@ export function addTokensCalibrate(tokens: Command, signal: AbortSignal): void {
     );
   addOutputOptions(addDeviceOptions(addDataOptions(command))).action(
     async (directory: string, flags: TokensCalibrateFlags) => {
-      const { macs, samples, seed, reconstruct, force, output } = flags;
+      const { macs, samples, seed, paddedLength, reconstruct, force, output } = flags;
       checkOutput(output, force);
       const onProgress = showProgress(process.stderr, flags.quiet);
       await using model = await loadModel(directory, { ...engineOptionsOf(flags), signal });
       const data = { ...dataOptionsOf(flags), train: flags.train, eval: flags.eval };
-      const options = { ...data, macs, samples, seed, reconstruct };
+      const options = { ...data, macs, samples, seed, paddedLength, reconstruct };
       await using result = await calibrateTokens(model, { ...options, signal, onProgress });
       const report = await result.save(output, { force, signal });
       printResult(flags, report, () => trainingSummary(report));

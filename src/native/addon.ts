@@ -51,8 +51,8 @@ export interface TokenPruning {
   /** One a layer. */
   values: number[];
   /**
-   * What importance is a mean over, where that is not the sequence's own length: parity with thresholds learnt on padded
-   * batches.
+   * What importance is a mean over, where that is not the sequence's own length, so that one threshold suits sequences of
+   * any length: the longer, the less of the attention each of a sequence's tokens gets.
    */
   paddedLength?: number | undefined;
 }
@@ -136,6 +136,8 @@ export interface SoftThresholds {
   temperature: number;
   /** One a layer: the weight, in a sequence's loss, of the mean of the layer's soft masks. */
   sparsity: readonly number[];
+  /** What importance and that mean are means over, where that is not the sequence's own length. */
+  paddedLength?: number | undefined;
 }
 
 /** How much of a loss comes from where. */

@@ -1,6 +1,6 @@
 import type { DistillationWeights, DType, Precision } from '../native/addon.js';
 import type { Environment } from '../native/environment.js';
-import type { MethodSettings, SweepMethod } from '../tokens/methods.js';
+import type { MethodOptions, SweepMethod } from '../tokens/methods.js';
 import type { MeasuredLatency } from './prune-report.js';
 import type { TrainReport } from './train-report.js';
 
@@ -18,7 +18,7 @@ export interface TokensSweepReport {
 }
 
 /** What has to be the same for a sweep to go on with what is there. */
-export interface TokensSweepSettings extends MethodSettings {
+export interface TokensSweepSettings extends MethodOptions {
   checkpoint: string;
   task: string;
   train: string;

@@ -1,5 +1,6 @@
 import type { Random } from '../data/random.js';
 import type { TokenPruning } from '../native/addon.js';
+import { thresholds } from './thresholds.js';
 
 /** A family of prunings, harder with its argument from 0 on. */
 export interface PruningFamily {
@@ -7,21 +8,24 @@ export interface PruningFamily {
   hardest: number;
 }
 
-/** No token matters more than all of a sequence's together. */
-const highestImportance = 1;
+/** No token matters more than all of a sequence's together, which have as much importance as there are of them. */
+const highestImportance = (paddedLength: number) => (paddedLength === 0 ? 1 : mostTokens / paddedLength);
+const mostTokens = 512;
 /** Rounded up, this leaves a sequence its first token. */
 const lowestRate = 1e-6;
 /** Part of the layers that SpAtten leaves alone: the first 3 of 12. */
 const untouchedLayers = 0.25;
 
-/** Thresholds that rise linearly with the layer (the manual ones of Kim et al. 2021, section 4.3). */
-export function risingThresholds(layers: number): PruningFamily {
+/**
+ * Thresholds that rise linearly with the layer (the manual ones of Kim et al. 2021, section 4.3).
+ *
+ * @param paddedLength what importance is a mean over; 0: the sequence's own length
+ */
+export function risingThresholds(layers: number, paddedLength: number): PruningFamily {
+  const rising = (hardness: number) => Array.from({ length: layers }, (_, layer) => (hardness * layer) / layers);
   return {
-    hardest: highestImportance * layers,
-    at: (hardness) => ({
-      rule: 'threshold',
-      values: Array.from({ length: layers }, (_, layer) => (hardness * layer) / layers),
-    }),
+    hardest: highestImportance(paddedLength) * layers,
+    at: (hardness) => thresholds(rising(hardness), paddedLength),
   };
 }
 

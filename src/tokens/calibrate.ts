@@ -3,12 +3,15 @@ import { EspalierError } from '../native/errors.js';
 import type { Model } from '../native/model.js';
 import type { OnProgress } from '../progress.js';
 import { divergence } from './divergence.js';
+import { thresholds } from './thresholds.js';
 import { tokenCounts, tokenSavings } from './token-counts.js';
 
 export interface CalibrationOptions {
   loss: LossKind;
   /** The part of the multiply-accumulates to keep at most. */
   macs: number;
+  /** What importance is a mean over; 0: the sequence's own length. */
+  paddedLength: number;
   signal?: AbortSignal | undefined;
   /** In hundredths of the work that is to be saved. */
   onProgress?: OnProgress | undefined;
@@ -51,7 +54,7 @@ export async function calibrateThresholds(
   const search = await ThresholdSearch.begin(model, batch, options);
   await search.raise();
   await search.exchange();
-  return { rule: 'threshold', values: search.values };
+  return thresholds(search.values, options.paddedLength);
 }
 
 class ThresholdSearch {
@@ -65,7 +68,8 @@ class ThresholdSearch {
 
   static async begin(model: Model, batch: PackedBatch, options: CalibrationOptions): Promise<ThresholdSearch> {
     const values = model.spec.layers.map(() => 0);
-    const traced = await model.traceTokens(batch, { pruning: { rule: 'threshold', values }, signal: options.signal });
+    const pruning = thresholds(values, options.paddedLength);
+    const traced = await model.traceTokens(batch, { pruning, signal: options.signal });
     const keptPerLayer = values.map(() => 1);
     return new ThresholdSearch(model, batch, options, traced.logits, {
       values,
@@ -172,7 +176,8 @@ class ThresholdSearch {
 
   async #try(values: number[]): Promise<Trial> {
     const { model, batch, dense, options } = this;
-    const traced = await model.traceTokens(batch, { pruning: { rule: 'threshold', values }, signal: options.signal });
+    const pruning = thresholds(values, options.paddedLength);
+    const traced = await model.traceTokens(batch, { pruning, signal: options.signal });
     const savings = tokenSavings(model.spec, tokenCounts(traced, batch, values.length));
     return { values, traced, ...savings, divergence: divergence(dense, traced.logits, options.loss, batch) };
   }

@@ -1,4 +1,5 @@
 import type { PassResult, SoftThresholds, TokenPruning } from '../native/addon.js';
+import { overLength, thresholds } from './thresholds.js';
 
 export interface ThresholdSettings {
   /** The weight, in a sequence's loss, of the work that its soft masks leave: the larger, the fewer tokens go on. */
@@ -8,7 +9,11 @@ export interface ThresholdSettings {
   /** The thresholds begin rising with the layer, linearly from 0 to nearly this. */
   highest: number;
   learningRate: number;
+  /** What importance is a mean over; 0: the sequence's own length. */
+  paddedLength: number;
 }
+
+type LearningSettings = Pick<ThresholdSettings, 'temperature' | 'learningRate' | 'paddedLength'>;
 
 const beta1 = 0.9;
 const beta2 = 0.999;
@@ -26,10 +31,10 @@ export interface ThresholdState {
 
 /** One threshold a layer, learnt by gradient descent through soft masks (Kim et al. 2021, section 3.3). */
 export class LearnedThresholds {
-  readonly #settings: Pick<ThresholdSettings, 'temperature' | 'learningRate'>;
+  readonly #settings: LearningSettings;
   #state: ThresholdState;
 
-  constructor(settings: Pick<ThresholdSettings, 'temperature' | 'learningRate'>, values: readonly number[]) {
+  constructor(settings: LearningSettings, values: readonly number[]) {
     const zeros = () => values.map(() => 0);
     this.#settings = settings;
     const meanMasks = values.map(() => 1);
@@ -48,12 +53,13 @@ export class LearnedThresholds {
   soft(lambda: number): SoftThresholds {
     const { values, meanMasks } = this.#state;
     const sparsity = workBehind(meanMasks).map((work) => (lambda * work) / values.length);
-    return { values: [...values], temperature: this.#settings.temperature, sparsity };
+    const { temperature, paddedLength } = this.#settings;
+    return { values: [...values], temperature, sparsity, ...overLength(paddedLength) };
   }
 
   /** For a pass that drops tokens. */
   get pruning(): TokenPruning {
-    return { rule: 'threshold', values: [...this.#state.values] };
+    return thresholds(this.#state.values, this.#settings.paddedLength);
   }
 
   /** One step of Adam (Kingma and Ba 2015); a threshold never falls below 0. */

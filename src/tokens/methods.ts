@@ -33,6 +33,9 @@ export interface MethodSettings extends ThresholdSettings {
   hard: Recipe;
 }
 
+/** What users say; data say the rest. */
+export type MethodOptions = Omit<MethodSettings, 'paddedLength'> & Partial<Pick<MethodSettings, 'paddedLength'>>;
+
 /** Finds the member of a family that meets the budget with the model as it is trained so far. */
 export type Fit = (training: Training, family: PruningFamily) => Promise<TokenPruning>;
 
@@ -56,13 +59,14 @@ export async function beginMethod(
   training: Training,
   fit: Fit | undefined,
 ): Promise<TokenMethod> {
-  if (name === 'learned') return new LearnedMethod(settings, risingThresholds(layers).at(settings.highest).values, fit);
+  const rising = risingThresholds(layers, settings.paddedLength);
+  if (name === 'learned') return new LearnedMethod(settings, rising.at(settings.highest).values, fit);
   if (!fit) {
     throw new EspalierError('ERR_OPTION', `the method ${name} needs to know how much work to leave (give --macs too)`);
   }
   switch (name) {
     case 'manual':
-      return await FixedMethod.begin(name, risingThresholds(layers), settings.hard, training, fit);
+      return await FixedMethod.begin(name, rising, settings.hard, training, fit);
     case 'top-k':
       return await FixedMethod.begin(name, fallingRates(layers), settings.hard, training, fit);
     case 'length-drop':

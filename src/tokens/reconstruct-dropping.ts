@@ -41,7 +41,7 @@ export async function reconstructDropping(
   pruning: TokenPruning,
   batch: PackedBatch,
   heldOut: PackedBatch,
-  { loss, macs, signal, onProgress }: CalibrationOptions,
+  { loss, macs, signal, onProgress }: Omit<CalibrationOptions, 'paddedLength'>,
 ): Promise<DroppingModel> {
   const logits = await dense.forward(heldOut, { pruning: null, signal });
   const divergencesOf = async (model: Model, pruning: TokenPruning) =>

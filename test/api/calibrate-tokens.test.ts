@@ -21,6 +21,12 @@ const data = { task: 'sst2', train: examples, eval: examples, maxLength: 24 };
 const model = await loadModel(sentimentMini);
 t.teardown(() => model.dispose());
 
+/** Of the examples in whole tokens, as the model's tokenizer counts them. */
+const meanLength = Math.round(
+  examples.reduce((sum, { text }) => sum + Math.min(data.maxLength, model.tokenizer.encode(text).ids.length), 0) /
+    examples.length,
+);
+
 t.test('calibrated thresholds meet the budget without labels or training', async (t) => {
   const texts = examples.map(({ text }) => ({ text }));
   const notes: ProgressEvent[] = [];
@@ -41,6 +47,18 @@ t.test('calibrated thresholds meet the budget without labels or training', async
   t.strictSame({ metrics, dropping }, { metrics: report.trained, dropping: report.dropping });
   const [own, given] = [loaded, model].map(({ checkpoint }) => checkpoint.bytes);
   t.equal(own, given, 'as many weights');
+});
+
+t.test("importance is a mean over the texts' mean length, another one, or each text's own", async (t) => {
+  for (const [paddedLength, expected] of [
+    [undefined, meanLength],
+    [40, 40],
+    [0, undefined],
+  ] as const) {
+    const options = { ...data, eval: undefined, macs: 0.7, samples: examples.length, paddedLength, reconstruct: false };
+    await using result = await calibrateTokens(model, options);
+    t.equal(result.report.tokenPruning?.paddedLength, expected);
+  }
 });
 
 t.test('new projections are reported, and left out where asked', async (t) => {

@@ -27,6 +27,12 @@ const quick = { ...data, soft: epoch, hard: epoch };
 const model = await loadModel(sentimentMini);
 t.teardown(() => model.dispose());
 
+/** Of the examples in whole tokens, as the model's tokenizer counts them. */
+const meanLength = Math.round(
+  examples.reduce((sum, { text }) => sum + Math.min(data.maxLength, model.tokenizer.encode(text).ids.length), 0) /
+    examples.length,
+);
+
 const stagesOf: Record<string, string[]> = {
   learned: ['soft', 'hard'],
   manual: ['hard'],
@@ -60,6 +66,23 @@ for (const method of trainingMethods) {
     t.notOk('tokenPruning' in model.native.spec, 'the given model drops none');
   });
 }
+
+t.test(
+  "importance is a mean over the training sequences' mean length, another one, or each sequence's own",
+  async (t) => {
+    for (const [paddedLength, expected] of [
+      [undefined, meanLength],
+      [40, 40],
+      [0, undefined],
+    ] as const) {
+      const options = { ...quick, eval: undefined, method: 'manual', macs: 0.6, thresholds: { paddedLength } } as const;
+      await using result = await trainTokens(model, options);
+      t.equal(result.report.tokenPruning?.paddedLength, expected);
+      await result.save(path('padded'), { force: true });
+      t.equal(settingsOf(path('padded')).token_padded_length, expected);
+    }
+  },
+);
 
 t.test('thresholds without a budget stay as they were learnt: the larger lambda, the higher', async (t) => {
   const sums: number[] = [];

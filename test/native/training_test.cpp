@@ -438,6 +438,28 @@ TEST_P(TrainingTest, stepsAlongShortenedGradients) {
   }
 }
 
+TEST_P(TrainingTest, takesImportanceAsAMeanOverAPaddedLength) {
+  constexpr int32_t kLength = 9, kPadded = 18;
+  Lesson own{backend_, setting(Tokens::masked), batchOf({kLength, kLength, kLength})};
+  Training training(*own.model);
+  const PassResult expected = own.pass(training);
+  // Half the importance is compared with half the threshold; masks' means become half of what they were.
+  SoftThresholds& soft = own.soft;
+  soft.paddedLength = kPadded;
+  soft.temperature /= 2;
+  for (double& value : soft.values) value /= 2;
+  for (double& weight : soft.sparsity) weight *= 2;
+  const PassResult found = own.pass(training);
+  for (size_t s = 0; s < expected.losses.size(); ++s) EXPECT_NEAR(found.losses[s], expected.losses[s], 1e-5);
+  for (size_t l = 0; l < expected.thresholdGradients.size(); ++l) {
+    const double gradient = expected.thresholdGradients[l];
+    EXPECT_NEAR(found.thresholdGradients[l], 2 * gradient, 1e-3 * std::abs(gradient) + 1e-5) << l;
+    EXPECT_NEAR(found.meanMasks[l], expected.meanMasks[l], 1e-5) << l;
+  }
+  soft.paddedLength = 4 * kPadded;
+  EXPECT_NE(own.pass(training).meanMasks, found.meanMasks);
+}
+
 TEST_P(TrainingTest, decaysMatricesAlone) {
   const Lesson own = lesson();
   Training training(*own.model);

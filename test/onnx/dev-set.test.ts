@@ -28,7 +28,7 @@ t.test(
     const examples = await readExamples(sharedPath('data/glue/MRPC/dev.tsv'), task);
     const sequences = examples.flatMap((example) => task.encode(example, tokenizer, task.maxLength));
     using model = await Model.create(Engine.open(), spec, weights, 'inference');
-    const { at, hardest } = risingThresholds(spec.layers.length);
+    const { at, hardest } = risingThresholds(spec.layers.length, 0);
     const some = packSequences(sequences.slice(0, examplesAtOnce));
     const pruning = await fitToMacs(model, some, at, hardest, { macs: 0.5 });
     const onnx = await OnnxSession.open(Buffer.concat(encoderOnnx({ ...spec, tokenPruning: pruning }, weights, '1')));

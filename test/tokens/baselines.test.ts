@@ -15,7 +15,7 @@ const never = (values: readonly number[], wrong: (before: number, after: number)
   pairs(values).every(([before, after]) => !wrong(before, after));
 
 t.test('rising thresholds: 0 in the first layer, linear, above every importance at the hardest', async (t) => {
-  const family = risingThresholds(layers);
+  const family = risingThresholds(layers, 0);
   t.strictSame(family.at(0).values, Array(layers).fill(0));
   for (const hardness of hardnesses(family)) {
     const { rule, values } = family.at(hardness);
@@ -25,7 +25,7 @@ t.test('rising thresholds: 0 in the first layer, linear, above every importance 
     t.ok(steps.every((step) => Math.abs(step - hardness / layers) < 1e-9));
   }
   t.ok(family.at(family.hardest).values.every((value, layer) => layer === 0 || value >= 1));
-  t.strictSame(risingThresholds(1).at(1).values, [0]);
+  t.strictSame(risingThresholds(1, 0).at(1).values, [0]);
 });
 
 t.test('falling rates: the first quarter of the layers is left alone, the others fall linearly', async (t) => {
@@ -58,7 +58,7 @@ t.test('geometric rates: every layer loses the same part of what it gets', async
 });
 
 for (const [name, family, sign] of [
-  ['rising thresholds', risingThresholds(layers), 1],
+  ['rising thresholds', risingThresholds(layers, 0), 1],
   ['falling rates', fallingRates(layers), -1],
   ['geometric rates', geometricRates(layers), -1],
 ] as const) {

@@ -21,14 +21,14 @@ const divergenceOf = async (pruning: TokenPruning) =>
 
 t.test('a budget is met, and predictions move less than with rising thresholds that leave as much', async (t) => {
   for (const macs of [0.8, 0.6]) {
-    const found = await calibrateThresholds(model, batch, { loss, macs });
+    const found = await calibrateThresholds(model, batch, { loss, paddedLength: 0, macs });
     t.equal(found.rule, 'threshold');
     t.equal(found.values.length, layers);
     t.ok(found.values.every((value) => value >= 0 && value <= 1));
     const { macs: left } = await savingsOn(model, batch, found);
     t.ok(left <= macs && left > macs - 0.02, `${left} of ${macs}`);
 
-    const { at, hardest } = risingThresholds(layers);
+    const { at, hardest } = risingThresholds(layers, 0);
     const rising = await fitToMacs(model, batch, at, hardest, { macs: left + 0.003 });
     t.ok((await savingsOn(model, batch, rising)).macs >= left - 1e-3, 'no harder task');
     const [own, baseline] = [await divergenceOf(found), await divergenceOf(rising)];
@@ -39,8 +39,8 @@ t.test('a budget is met, and predictions move less than with rising thresholds t
 t.test('the same sequences give the same thresholds, and say how far the search has come', async (t) => {
   const hundredths: number[] = [];
   const onProgress = ({ done }: ProgressEvent) => hundredths.push(done);
-  const found = await calibrateThresholds(model, batch, { loss, macs: 0.7, onProgress });
-  t.strictSame(await calibrateThresholds(model, batch, { loss, macs: 0.7 }), found);
+  const found = await calibrateThresholds(model, batch, { loss, paddedLength: 0, macs: 0.7, onProgress });
+  t.strictSame(await calibrateThresholds(model, batch, { loss, paddedLength: 0, macs: 0.7 }), found);
   t.strictSame(
     hundredths,
     [...hundredths].sort((a, b) => a - b),
@@ -49,12 +49,12 @@ t.test('the same sequences give the same thresholds, and say how far the search 
 });
 
 t.test('nothing is dropped where nothing has to be', async (t) => {
-  const found = await calibrateThresholds(model, batch, { loss, macs: 1 });
+  const found = await calibrateThresholds(model, batch, { loss, paddedLength: 0, macs: 1 });
   t.equal(await divergenceOf(found), 0);
 });
 
 t.test('a budget that no thresholds meet is refused, with what can be saved', async (t) => {
-  await t.rejects(calibrateThresholds(model, batch, { loss, macs: 0.05 }), {
+  await t.rejects(calibrateThresholds(model, batch, { loss, paddedLength: 0, macs: 0.05 }), {
     code: 'ERR_TARGET',
     message: /^no more than 0\.\d{3} of the multiply-accumulates can be saved .*\(ask for more than 0\.05\)$/,
   });
@@ -63,7 +63,13 @@ t.test('a budget that no thresholds meet is refused, with what can be saved', as
 t.test('an abort ends the search', async (t) => {
   const abort = new AbortController();
   const onProgress = () => abort.abort();
-  const search = calibrateThresholds(model, batch, { loss, macs: 0.5, onProgress, signal: abort.signal });
+  const search = calibrateThresholds(model, batch, {
+    loss,
+    paddedLength: 0,
+    macs: 0.5,
+    onProgress,
+    signal: abort.signal,
+  });
   await t.rejects(search, { code: 'ERR_CANCELLED' });
 });
 
@@ -72,7 +78,7 @@ for (const name of ['regression', 'bert-span'] as const) {
     const golden = readGolden(`${name}.json`);
     const sequences = packSequences(golden.sequences);
     using tiny = await openModel(name, { mode: 'inference' });
-    const found = await calibrateThresholds(tiny, sequences, { loss: golden.loss, macs: 0.9 });
+    const found = await calibrateThresholds(tiny, sequences, { loss: golden.loss, paddedLength: 0, macs: 0.9 });
     t.ok((await savingsOn(tiny, sequences, found)).macs <= 0.9);
   });
 }

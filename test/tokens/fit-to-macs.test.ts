@@ -12,7 +12,7 @@ const layers = model.spec.layers.length;
 t.teardown(() => model.dispose());
 
 for (const [name, family, tolerance] of [
-  ['rising thresholds', risingThresholds(layers), 0.003],
+  ['rising thresholds', risingThresholds(layers, 0), 0.003],
   // All sequences of a length lose a token at the same rate.
   ['falling rates', fallingRates(layers), 0.01],
   ['geometric rates', geometricRates(layers), 0.01],
@@ -37,7 +37,7 @@ for (const [name, family, tolerance] of [
 }
 
 t.test('a target of 1 drops next to nothing', async (t) => {
-  const { at, hardest } = risingThresholds(layers);
+  const { at, hardest } = risingThresholds(layers, 0);
   const pruning = await fitToMacs(model, batch, at, hardest, { macs: 1 });
   t.ok((await savingsOn(model, batch, pruning)).macs > 0.997);
 });
@@ -64,7 +64,7 @@ t.test('what no pruning of the family reaches is refused, with what is left at l
 });
 
 t.test('an abort ends the search', async (t) => {
-  const { at, hardest } = risingThresholds(layers);
+  const { at, hardest } = risingThresholds(layers, 0);
   const abort = new AbortController();
   const aborting = (hardness: number) => {
     if (hardness < hardest) abort.abort();

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { LearnedThresholds } from '../../src/tokens/learned-thresholds.js';
 
-const settings = { temperature: 2e-3, learningRate: 5e-4 };
+const settings = { temperature: 2e-3, learningRate: 5e-4, paddedLength: 0 };
 const rising = (layers: number) => Array.from({ length: layers }, (_, layer) => (0.01 * layer) / layers);
 const gradients = (...values: number[]) => ({
   thresholdGradients: Float64Array.from(values),
@@ -18,6 +18,12 @@ t.test('thresholds begin with what they are given', async (t) => {
     sparsity.every((weight, layer) => near(weight, (0.2 * (4 - layer)) / 4)),
     'as if every token went on',
   );
+});
+
+t.test('importance is a mean over what the settings say, softly and when tokens are dropped', async (t) => {
+  const padded = new LearnedThresholds({ ...settings, paddedLength: 40 }, rising(2));
+  t.equal(padded.soft(1).paddedLength, 40);
+  t.equal(padded.pruning.paddedLength, 40);
 });
 
 t.test('the weight of a mask is the derivative of the work that the masks leave', async (t) => {
