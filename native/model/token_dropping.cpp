@@ -62,10 +62,13 @@ KeptTokens dropTokens(Backend& backend, const TokenPruning& pruning, size_t laye
   int32_t* const offsets = room;
   int32_t* const rows = offsets + before.sequences + 1;
   backend.selectTokens({columnSums, before.offsets, before.lengths, before.sequences, heads * value, rows, offsets});
-  KeptTokens kept{rows, before, nullptr};
-  kept.remaining.offsets = offsets;
   // Products take their sizes from the host: the one thing that it has to wait for.
-  kept.remaining.tokens = backend.readIndices(offsets + before.sequences, 1).front();
+  const int32_t tokens = backend.readIndices(offsets + before.sequences, 1).front();
+  KeptTokens kept{nullptr, before, nullptr};
+  if (tokens == before.tokens) return kept;  // no rows to move
+  kept.rows = rows;
+  kept.remaining.offsets = offsets;
+  kept.remaining.tokens = tokens;
   return kept;
 }
 

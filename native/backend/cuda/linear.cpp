@@ -87,8 +87,8 @@ void transposedProduct(const TransposedProductArgs& args, Runtime& runtime, Mult
   const auto multiply = [&](int64_t first, int64_t rows, const Matrix& y, const Matrix& residual) {
     Product product{args.a.rowRange(first, rows), Side::transposed, args.b.rowRange(first, rows), Side::plain, y};
     product.residual = residual;
-    // Least squares of rounded sums may not even be positive definite.
-    product.exact = true;
+    // Least squares, which asks for f64, of rounded sums may not even be positive definite.
+    product.exact = args.c.dtype == DType::f64;
     multiplier.multiply(product);
   };
   if (args.c.rows == 0 || args.c.cols == 0) return;
