@@ -1,5 +1,5 @@
 // Usage: npm run bench:tokens -- [--checkpoints A,B] [--methods learned,calibrated] [--macs 0.5,0.4] [--seeds 0,1]
-//   [--soft-epochs N] [--hard-epochs N] [--device NAME] [--threads N] [--output DIRECTORY] [--results FILE]
+//   [--soft-epochs N] [--hard-epochs N] [--padded-length N] [--device NAME] [--threads N] [--output DIRECTORY] [--results FILE]
 // Makes every checkpoint drop tokens by every method, `espalier tokens sweep` with the checkpoint for its own teacher, in
 // DIRECTORY/<checkpoint>-<seed>, where a stopped run goes on; writes a line of JSON for each of its results to FILE and
 // prints the table of all.
@@ -12,7 +12,7 @@ import type { Task } from '../src/tasks/task.js';
 import { type SweepMethod, sweepMethods } from '../src/tokens/methods.js';
 import { hasShared, sharedPath } from '../test/support/paths.js';
 import { developmentExamples, lengthIn, taskFor, trainingExamples } from './support/shared-checkpoints.js';
-import { type TokensRow, tokensTable } from './support/tokens-table.js';
+import { groupOf, type TokensRow, tokensTable } from './support/tokens-table.js';
 
 const checkpoints = ['minilm-mrpc', 'minilm-sst2', 'roberta-sst2', 'distil-qnli'];
 const mostTrainingRows = 10_000;
@@ -25,6 +25,7 @@ const { values: flags } = parseArgs({
     seeds: { type: 'string', default: '0' },
     'soft-epochs': { type: 'string', default: '3' },
     'hard-epochs': { type: 'string', default: '3' },
+    'padded-length': { type: 'string' },
     device: { type: 'string', default: 'cpu' },
     threads: { type: 'string' },
     output: { type: 'string', default: 'tokens' },
@@ -54,6 +55,7 @@ async function run(checkpoint: string, seed: number): Promise<void> {
     methods: list(flags.methods) as SweepMethod[],
     macs: list(flags.macs).map(Number),
     seed,
+    thresholds: flags['padded-length'] === undefined ? {} : { paddedLength: Number(flags['padded-length']) },
     soft: { epochs: Number(flags['soft-epochs']) },
     hard: { epochs: Number(flags['hard-epochs']) },
     output: join(flags.output, `${checkpoint}-${seed}`),
@@ -61,7 +63,6 @@ async function run(checkpoint: string, seed: number): Promise<void> {
       if (done === total) console.error(`${checkpoint}, seed ${seed}: ${stage} ${note}`);
     },
   });
-  const others = resultsSoFar().filter((row) => row.checkpoint !== checkpoint || row.seed !== seed);
   const rows = runs.map(({ method, macs, report, latency }): TokensRow => {
     const { dense = {}, trained = {}, dropping, tokenPruning, seconds } = report;
     return {
@@ -73,12 +74,15 @@ async function run(checkpoint: string, seed: number): Promise<void> {
       macs: dropping?.macs ?? 1,
       keptPerLayer: dropping?.keptPerLayer ?? [],
       values: tokenPruning?.values ?? [],
+      paddedLength: tokenPruning?.paddedLength ?? 0,
       dense: dense.accuracy as number,
       accuracy: trained.accuracy as number,
       speedup: latency?.speedup.median ?? 1,
       seconds: seconds.total,
     };
   });
+  const replaced = new Set(rows.map(groupOf));
+  const others = resultsSoFar().filter((row) => row.seed !== seed || !replaced.has(groupOf(row)));
   const lines = [...others, ...rows].map((row) => `${JSON.stringify(row)}\n`);
   writeFileSync(flags.results, lines.join(''));
 }

@@ -13,6 +13,8 @@ export interface TokensRow {
   keptPerLayer: number[];
   /** Thresholds, or keep rates. */
   values: number[];
+  /** What importance is a mean over; 0: each sequence's own length, or there are no thresholds. */
+  paddedLength: number;
   dense: number;
   accuracy: number;
   /** Measured in turns with the dense model, on 256 sequences of the evaluation data. */
@@ -20,11 +22,13 @@ export interface TokensRow {
   seconds: number;
 }
 
-/** Markdown: a row a checkpoint, device, method and target, each the mean over the seeds. */
+/** Names what differs in nothing but the seed. */
+export const groupOf = ({ checkpoint, device, method, paddedLength, target }: TokensRow): string =>
+  JSON.stringify([checkpoint, device, target, method, paddedLength > 0]);
+
+/** Markdown: a row a group, the mean over its seeds. */
 export function tokensTable(rows: readonly TokensRow[]): string {
-  const keyOf = ({ checkpoint, device, method, target }: TokensRow) =>
-    JSON.stringify([checkpoint, device, target, method]);
-  const groups = [...new Set(rows.map(keyOf))].map((key) => rows.filter((row) => keyOf(row) === key));
+  const groups = [...new Set(rows.map(groupOf))].map((key) => rows.filter((row) => groupOf(row) === key));
   const lines = groups.map((of) => {
     const [first] = of as [TokensRow];
     const mean = (value: (row: TokensRow) => number) => of.reduce((sum, row) => sum + value(row), 0) / of.length;
@@ -34,6 +38,7 @@ export function tokensTable(rows: readonly TokensRow[]): string {
       first.checkpoint,
       first.device,
       first.method,
+      first.paddedLength > 0 ? first.paddedLength.toFixed(0) : '',
       mean(({ macs }) => macs).toFixed(3),
       (100 * mean(({ dense }) => dense)).toFixed(1),
       (100 * mean(({ accuracy }) => accuracy)).toFixed(1),
@@ -47,6 +52,7 @@ export function tokensTable(rows: readonly TokensRow[]): string {
     'checkpoint',
     'device',
     'method',
+    'importance over',
     'MACs',
     'dense',
     'accuracy',
