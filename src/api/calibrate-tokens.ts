@@ -9,7 +9,6 @@ import { resolveTask } from '../tasks/task.js';
 import { calibrateThresholds } from '../tokens/calibrate.js';
 import { checkMacs, savingsOn } from '../tokens/fit-to-macs.js';
 import { type DroppingModel, reconstructDropping } from '../tokens/reconstruct-dropping.js';
-import { meanLength } from '../tokens/thresholds.js';
 import { version } from '../version.js';
 import { type DataOptions, EvaluationBatches, examplesFrom, lengthLimit, type WorkOptions } from './evaluate.js';
 import type { LoadedModel } from './model.js';
@@ -25,7 +24,7 @@ export interface CalibrateTokensOptions extends DataOptions, WorkOptions {
   eval?: string | readonly Example[] | undefined;
   /** Texts to calibrate on; 256 by default. As many are drawn besides, to judge new weights on. */
   samples?: number | undefined;
-  /** What importance is a mean over; by default the mean length of the texts, 0: each one's own length. */
+  /** What importance is a mean over; 0, the default: each text's own length. */
   paddedLength?: number | undefined;
   /** Solve for output projections that make up for the dropped tokens; true by default. */
   reconstruct?: boolean | undefined;
@@ -42,7 +41,7 @@ export interface CalibrateTokensOptions extends DataOptions, WorkOptions {
  */
 export async function calibrateTokens(model: LoadedModel, options: CalibrateTokensOptions): Promise<TrainResult> {
   const start = performance.now();
-  const { macs, samples = 256, seed = 0, reconstruct = true, signal, onProgress } = options;
+  const { macs, samples = 256, seed = 0, paddedLength = 0, reconstruct = true, signal, onProgress } = options;
   checkMacs(macs);
   const { native, checkpoint } = model;
   const task = resolveTask(checkpoint, options.task);
@@ -56,7 +55,6 @@ export async function calibrateTokens(model: LoadedModel, options: CalibrateToke
 
   const dense = (await batches?.evaluate(native, 'evaluate before', options))?.evaluation;
   const searchStart = performance.now();
-  const { paddedLength = meanLength(batch) } = options;
   const calibration = { loss: task.loss, macs, paddedLength, signal, onProgress };
   const found = await calibrateThresholds(native, batch, calibration);
   const made: DroppingModel = heldOut

@@ -22,20 +22,16 @@ export interface DroppingFlags extends TrainingFlags {
   hardLearningRate?: number;
 }
 
-/** @param data where the usual one is from */
-export const paddedLengthOption = (data: string) =>
-  integerOption(
-    '--padded-length <n>',
-    `what importance is a mean over; 0: a sequence's own length (default: the mean length of the ${data})`,
-    0,
-  );
+/** @param usual what it is by default */
+export const paddedLengthOption = (usual: string) =>
+  integerOption('--padded-length <n>', `what importance is a mean over; 0: a text's own length (default: ${usual})`, 0);
 
 export function addDroppingOptions(command: Command): Command {
   command
     .addOption(notNegativeOption('--lambda <x>', 'the larger, the fewer tokens go on (default: 1)'))
     .addOption(positiveOption('--temperature <x>', 'of the soft masks (default: 2e-3)'))
     .addOption(positiveOption('--threshold-learning-rate <x>', 'of the thresholds (default: 5e-4)'))
-    .addOption(paddedLengthOption('training data'))
+    .addOption(paddedLengthOption('the mean length of the training data'))
     .addOption(integerOption('--soft-epochs <n>', 'passes over the data with soft masks (default: 3)', 1))
     .addOption(integerOption('--hard-epochs <n>', 'passes over the data while tokens are dropped (default: 3)', 1))
     .addOption(positiveOption('--soft-learning-rate <x>', 'the highest with soft masks (default: 5e-5)'))

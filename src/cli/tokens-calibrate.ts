@@ -39,7 +39,7 @@ export function addTokensCalibrate(tokens: Command, signal: AbortSignal): void {
     .option('--eval <file>', 'labelled file to compare the model on before and after')
     .addOption(integerOption('--samples <n>', 'texts to calibrate on; as many more judge new weights', 1).default(256))
     .addOption(integerOption('--seed <n>', 'seed of the draw', 0).default(0))
-    .addOption(paddedLengthOption('texts'))
+    .addOption(paddedLengthOption('0'))
     .option('--no-reconstruct', 'leave the weights as they are: do not solve for projections that make up for tokens')
     .requiredOption('--output <directory>', 'where to write the checkpoint that drops tokens')
     .option('--force', 'replace what is there')

@@ -93,6 +93,7 @@ TEST_P(OperationTest, isBitEqualAtAnyThreadCount) {
 TEST_P(OperationTest, givesASequenceTheSameBitsAloneAndAmongOthers) {
   if (std::string(backend()) == "cuda") GTEST_SKIP() << "its library chooses how to multiply by the number of rows";
   const auto backendUnderTest = openCandidate(backend(), 2).backend;
+  if (operation().dependsOnLongest && !backendUnderTest->onHost()) GTEST_SKIP() << "another way, other roundings";
   const std::vector<Output> whole = resultsOn(backendUnderTest, operation());
   for (int32_t s = 0; s < everySequence(operation().batch).last; ++s) {
     const std::vector<Output> alone = resultsOn(backendUnderTest, operation(), {s, s + 1});

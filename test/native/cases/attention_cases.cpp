@@ -115,6 +115,15 @@ std::vector<OperationCase> attentionCases() {
   both("LongSequences", {{{130, 65, 257}}, 2, 32});
   both("AtMaximumLength", {{{512}, {3}}, 2, 64});
   both("NearlyOneHot", {kAllAsk, 2, 32, true, 20});
+  // Up to two tiles of keys, of 32 rows or 64, a device looks at them again while they are there.
+  for (const std::vector<int32_t>& lengths : {std::vector<int32_t>{64, 33, 5}, {128, 65, 100, 3}}) {
+    const std::string name = "attentionColumnSumsOfUpTo" + std::to_string(lengths.front());
+    cases.push_back(attentionCase(name, {{lengths}, 2, 32}, {true, true}));
+    cases.back().dependsOnLongest = true;
+    cases.push_back(
+        attentionCase(name + "FewAsking", {{lengths, std::vector<int32_t>(lengths.size(), 3)}, 2, 64}, {true, true}));
+    cases.back().dependsOnLongest = true;
+  }
   cases.push_back(attentionCase("attentionWithoutLogSumExp", {kAllAsk, 2, 32}, {false, false}));
   cases.push_back(attentionCase("attentionColumnSumsWithoutLogSumExp", {kAllAsk, 2, 32}, {false, true}));
   cases.push_back(attentionBackwardCase("attentionBackwardMaskOnly", {kAllAsk, 3, 32}, {false, true}));

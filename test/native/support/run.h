@@ -129,6 +129,8 @@ struct OperationCase {
   std::function<void(Run&)> run;
   /// The largest numbers that are rounded on the way to results of about 1: their last place is what can be had.
   double magnitude = 1;
+  /// Whether a device takes another way for a sequence where longer ones are beside it.
+  bool dependsOnLongest = false;
 
   friend void PrintTo(const OperationCase& operation, std::ostream* out) { *out << operation.name; }
 };

@@ -11,7 +11,17 @@ struct Forward {
   HeadMatrix<T> context;
   RowsOf<T> logSumExp;
   BlockPlan plan;
-  float* exactLogSumExp;  // [queries, heads], for attentionColumnSums()
+  int64_t tokens;
+  // What column sums are made of: one of them, or none.
+  float* exactLogSumExp;  // [queries, heads], for attentionHeadSums()
+  float* headSums;        // [heads, tokens]
+};
+
+/// What a block does for the column sums.
+enum class ColumnSums {
+  none,
+  later,  // leaves the logSumExp of its rows to attentionHeadSums()
+  here,   // all of its head's: it has every query, and the keys' tiles stay in shared memory
 };
 
 /// Warps of a block at most: the more, the fewer blocks load the same keys and values.
@@ -62,8 +72,31 @@ struct RunningSoftmax {
   }
 };
 
-/// kExact: whether exactLogSumExp is wanted.
-template <typename Policy, int kSize, bool kExact>
+/// What a warp's rows, each times its factor, add up to in the first `columns` columns.
+template <int kPieces>
+__device__ void addUpRows(const Sums (&weights)[kPieces], const float (&factors)[2], int columns, float* sums) {
+  const int group = laneIndex() / 4;  // lanes of a group share rows, those of a column are one of each group
+  const bool second = group & 4, odd = group & 2;
+  const auto exchange = [](bool keepsSecond, float first, float other, int distance) {
+    const float kept = keepsSecond ? other : first, sent = keepsSecond ? first : other;
+    return kept + __shfl_xor_sync(kAllLanes, sent, distance);
+  };
+  unrolled<kPieces>([&](int piece) {
+    if (piece * kPiece >= columns) return;
+    float ofHalf[2];
+    unrolled<2>([&](int i) {
+      const auto ofColumn = [&](int half) {
+        return weights[piece][half][i] * factors[0] + weights[piece][half][2 + i] * factors[1];
+      };
+      ofHalf[i] = exchange(second, ofColumn(0), ofColumn(1), 16);
+    });
+    float sum = exchange(odd, ofHalf[0], ofHalf[1], 8);
+    sum += __shfl_xor_sync(kAllLanes, sum, 4);
+    if (group % 2 == 0) sums[columnOf(piece, second, odd)] = sum;
+  });
+}
+
+template <typename Policy, int kSize, ColumnSums kColumnSums>
 __global__ void __launch_bounds__(kWarps<Policy, kSize>* kWarp, residentWarps<Policy, kSize>() / kWarps<Policy, kSize>)
     attentionKernel(Forward<typename Policy::Element> args) {
   using T = typename Policy::Element;
@@ -94,7 +127,7 @@ __global__ void __launch_bounds__(kWarps<Policy, kSize>* kWarp, residentWarps<Po
   const RowRange mine = queries.part(warpIndex() * kPiece, kPiece);
   T* const myQueries = queryTile + warpIndex() * kPiece * Layout::kStride;
   const float scale = inputs.scale * kLog2E;
-  Sums context[kSize / kPiece];
+  Sums context[kSize / kPiece], weights[kColumns / kPiece];
   setZero(context);
   RunningSoftmax softmax;
 
@@ -111,29 +144,58 @@ __global__ void __launch_bounds__(kWarps<Policy, kSize>* kWarp, residentWarps<Po
       commitCopies();
       commitCopies();
     }
-    Sums scores[kColumns / kPiece];
     waitForCopies<3>();
     __syncthreads();  // keys are there
     if (mine.count > 0) {
       float corrections[2];
-      multiplyTransposed<Policy, kSize>(scores, myQueries, stageOf(keyTiles, tile), columns);
-      softmax.take(scores, scale, columns, corrections);
+      multiplyTransposed<Policy, kSize>(weights, myQueries, stageOf(keyTiles, tile), columns);
+      softmax.take(weights, scale, columns, corrections);
       if (tile > 0) scaleRows(context, corrections);
     }
     waitForCopies<2>();
     __syncthreads();  // values are there
-    if (mine.count > 0) multiplyAdd<Policy, kSize>(context, scores, stageOf(valueTiles, tile), columns);
+    if (mine.count > 0) multiplyAdd<Policy, kSize>(context, weights, stageOf(valueTiles, tile), columns);
+  }
+  if constexpr (kColumnSums == ColumnSums::here) {
+    constexpr int kMostColumns = 2 * kColumns;
+    float* const warpSums = reinterpret_cast<float*>(valueTiles + plan.stages * plan.stageRows * Layout::kStride);
+    if (mine.count > 0 && tiles > 0) {
+      float shares[2];
+      for (int row = 0; row < 2; ++row) {
+        const float sum = sumOfRow(softmax.sum[row]);
+        shares[row] = laneIndex() / 4 + row * 8 < mine.count ? 1 / sum : 0.0f;
+      }
+      float* const own = warpSums + warpIndex() * kMostColumns;
+      addUpRows(weights, shares, keys.count - (tiles - 1) * kColumns, own + (tiles - 1) * kColumns);
+      if (tiles > 1) {
+        multiplyTransposed<Policy, kSize>(weights, myQueries, keyTiles, kColumns);
+        forEachSum<kColumns / kPiece>(kColumns, [&](int piece, int half, int i) {
+          float& weight = weights[piece][half][i];
+          weight = powerOfTwo(weight * scale - softmax.largest[i / 2] * scale);
+        });
+        addUpRows(weights, shares, kColumns, own);
+      }
+    }
+    __syncthreads();
+    const int warps = (queries.count + kPiece - 1) / kPiece;
+    for (int column = static_cast<int>(threadIdx.x); column < keys.count; column += static_cast<int>(blockDim.x)) {
+      float sum = 0;
+      for (int warp = 0; warp < warps; ++warp) sum += warpSums[warp * kMostColumns + column];
+      args.headSums[place.head * args.tokens + keys.first + column] = sum;
+    }
   }
   if (mine.count == 0) return;
 
   float factors[2];
   for (int row = 0; row < 2; ++row) {
     const float sum = sumOfRow(softmax.sum[row]);
-    factors[row] = keys.count > 0 ? mask / sum : 0.0f;
     const int query = laneIndex() / 4 + row * 8;
-    if ((kExact || args.logSumExp.data) && laneIndex() % 4 == 0 && query < mine.count) {
+    factors[row] = keys.count > 0 ? mask / sum : 0.0f;
+    if ((kColumnSums == ColumnSums::later || args.logSumExp.data) && laneIndex() % 4 == 0 && query < mine.count) {
       const float logSumExp = roundedProduct(softmax.largest[row], inputs.scale) + logf(sum);
-      if (kExact) args.exactLogSumExp[(mine.first + query) * inputs.heads + place.head] = logSumExp;
+      if (kColumnSums == ColumnSums::later) {
+        args.exactLogSumExp[(mine.first + query) * inputs.heads + place.head] = logSumExp;
+      }
       if (args.logSumExp.data) args.logSumExp.row(mine.first + query)[place.head] = fromFloat<T>(logSumExp);
     }
   }
@@ -141,17 +203,29 @@ __global__ void __launch_bounds__(kWarps<Policy, kSize>* kWarp, residentWarps<Po
   storeSums<kSize>(context, myQueries, args.context, mine, place.head, inputs.headSize);
 }
 
+/// Returns whether the head sums are there, not only exactLogSumExp. Both are null without column sums.
 template <typename Policy, int kSize>
-void launchAttention(const AttentionArgs& args, float* exactLogSumExp, Stream stream) {
+bool launchAttention(const AttentionArgs& args, float* exactLogSumExp, float* headSums, Stream stream) {
   using T = typename Policy::Element;
   using Layout = TileLayout<T, kSize>;
   require(args.scale > 0, "attention on CUDA takes a positive scale: the largest score has the largest weight");
   const BlockPlan plan(args, kTileColumns<T>, kWarps<Policy, kSize>);
-  const Forward<T> forward{AttentionInputs<T>(args), HeadMatrix<T>(args.context, args.headSize), args.logSumExp, plan,
-                           exactLogSumExp};
-  const size_t bytes = Layout::bytes(plan.rows) + 2 * Layout::bytes(plan.stages * plan.stageRows);
-  const auto kernel = exactLogSumExp ? &attentionKernel<Policy, kSize, true> : &attentionKernel<Policy, kSize, false>;
+  constexpr int kMostColumns = 2 * kTileColumns<T>;
+  const bool here = headSums != nullptr && plan.tiles == 1 && args.longest <= kMostColumns;
+  const Forward<T> forward{AttentionInputs<T>(args),
+                           HeadMatrix<T>(args.context, args.headSize),
+                           args.logSumExp,
+                           plan,
+                           args.k.rows,
+                           exactLogSumExp,
+                           headSums};
+  size_t bytes = Layout::bytes(plan.rows) + 2 * Layout::bytes(plan.stages * plan.stageRows);
+  if (here) bytes += sizeof(float) * static_cast<size_t>(plan.rows / kPiece * kMostColumns);
+  const auto kernel = here                        ? &attentionKernel<Policy, kSize, ColumnSums::here>
+                      : exactLogSumExp != nullptr ? &attentionKernel<Policy, kSize, ColumnSums::later>
+                                                  : &attentionKernel<Policy, kSize, ColumnSums::none>;
   launch(kernel, plan.grid(args.sequences), plan.block(), bytes, stream, forward);
+  return here;
 }
 
 }  // namespace
@@ -164,14 +238,16 @@ size_t attentionScratch(const AttentionArgs& args) {
 
 template <typename T>
 void attention(const AttentionArgs& args, Products products, void* scratch, Stream stream) {
-  float* logSumExp = args.columnSums ? static_cast<float*>(scratch) : nullptr;
+  float* const logSumExp = args.columnSums ? static_cast<float*>(scratch) : nullptr;
+  float* const headSums = args.columnSums ? logSumExp + args.q.rows * args.heads : nullptr;
+  bool summed = false;
   withKernelFor<T>(args.headSize, products, [&](auto kind) {
     using Kind = decltype(kind);
-    launchAttention<typename Kind::Products, Kind::kHeadSize>(args, logSumExp, stream);
+    summed = launchAttention<typename Kind::Products, Kind::kHeadSize>(args, logSumExp, headSums, stream);
   });
-  if (args.columnSums) {
-    attentionColumnSums<T>(args, products, logSumExp, logSumExp + args.q.rows * args.heads, stream);
-  }
+  if (!args.columnSums) return;
+  if (!summed) attentionHeadSums<T>(args, products, logSumExp, headSums, stream);
+  addHeads(args, headSums, stream);
 }
 
 template void attention<float>(const AttentionArgs&, Products, void*, Stream);

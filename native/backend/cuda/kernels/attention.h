@@ -15,11 +15,14 @@ size_t attentionScratch(const AttentionArgs& args);
 template <typename T>
 void attention(const AttentionArgs& args, Products products, void* scratch, Stream stream);
 
-/// Writes args.columnSums, with the scores computed a second time. logSumExp: [queries, heads], as attention() found
-/// them; headSums: [heads, tokens], to work in.
+/// headSums: [heads, tokens], the column sums of each head, with the scores computed a second time. logSumExp:
+/// [queries, heads], as attention() found them.
 template <typename T>
-void attentionColumnSums(const AttentionArgs& args, Products products, const float* logSumExp, float* headSums,
-                         Stream stream);
+void attentionHeadSums(const AttentionArgs& args, Products products, const float* logSumExp, float* headSums,
+                       Stream stream);
+
+/// Writes args.columnSums, the head sums of each token added in order.
+void addHeads(const AttentionArgs& args, const float* headSums, Stream stream);
 
 /// Bytes of device memory that attentionBackward() works in.
 size_t attentionBackwardScratch(const AttentionBackwardArgs& args);

@@ -117,18 +117,21 @@ void launchHeadSums(const AttentionArgs& args, const float* logSumExp, float* he
 }  // namespace
 
 template <typename T>
-void attentionColumnSums(const AttentionArgs& args, Products products, const float* logSumExp, float* headSums,
-                         Stream stream) {
+void attentionHeadSums(const AttentionArgs& args, Products products, const float* logSumExp, float* headSums,
+                       Stream stream) {
   withKernelFor<T>(args.headSize, products, [&](auto kind) {
     using Kind = decltype(kind);
     launchHeadSums<typename Kind::Products, Kind::kHeadSize>(args, logSumExp, headSums, stream);
   });
-  launch(&addHeadsKernel, blocksFor(args.k.rows), dim3(kThreads), 0, stream, static_cast<const float*>(headSums),
-         static_cast<int>(args.heads), args.k.rows, RowsOf<float>(args.columnSums));
 }
 
-template void attentionColumnSums<float>(const AttentionArgs&, Products, const float*, float*, Stream);
-template void attentionColumnSums<Half>(const AttentionArgs&, Products, const float*, float*, Stream);
-template void attentionColumnSums<Bfloat16>(const AttentionArgs&, Products, const float*, float*, Stream);
+void addHeads(const AttentionArgs& args, const float* headSums, Stream stream) {
+  launch(&addHeadsKernel, blocksFor(args.k.rows), dim3(kThreads), 0, stream, headSums, static_cast<int>(args.heads),
+         args.k.rows, RowsOf<float>(args.columnSums));
+}
+
+template void attentionHeadSums<float>(const AttentionArgs&, Products, const float*, float*, Stream);
+template void attentionHeadSums<Half>(const AttentionArgs&, Products, const float*, float*, Stream);
+template void attentionHeadSums<Bfloat16>(const AttentionArgs&, Products, const float*, float*, Stream);
 
 }  // namespace espalier::cuda
