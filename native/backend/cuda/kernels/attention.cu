@@ -30,10 +30,10 @@ constexpr int kWarps = sizeof(typename Policy::Element) == 2 && kSize <= 64 ? 8 
 
 /// Warps that a multiprocessor's registers shall have room for: as many as need no spills.
 template <typename Policy, int kSize>
-constexpr int residentWarps() {
+constexpr int residentWarps(ColumnSums columnSums) {
   if (kSize > 64) return 8;
   if (std::is_same_v<Policy, FullProducts>) return 16;
-  if (kSize <= 32) return 24;
+  if (kSize <= 32) return columnSums == ColumnSums::here && kWarps<Policy, kSize> > kMostWarps ? 16 : 24;
   return std::is_same_v<Policy, Tf32Products> ? 20 : 16;
 }
 
@@ -97,7 +97,8 @@ __device__ void addUpRows(const Sums (&weights)[kPieces], const float (&factors)
 }
 
 template <typename Policy, int kSize, ColumnSums kColumnSums>
-__global__ void __launch_bounds__(kWarps<Policy, kSize>* kWarp, residentWarps<Policy, kSize>() / kWarps<Policy, kSize>)
+__global__ void __launch_bounds__(kWarps<Policy, kSize>* kWarp,
+                                  residentWarps<Policy, kSize>(kColumnSums) / kWarps<Policy, kSize>)
     attentionKernel(Forward<typename Policy::Element> args) {
   using T = typename Policy::Element;
   using Layout = TileLayout<T, kSize>;
