@@ -22,11 +22,8 @@ int32_t roundUp(int32_t value, int32_t parts, int32_t least) {
 /// The sizes that a batch is filled up to. Rows cost the most, though 16 of them no more than one; a sequence without
 /// tokens costs next to nothing. So many sequences, each as long as the longest, can always hold the rows.
 MicroBatch bucketOf(const PackedBatch& batch) {
-  int32_t longest = 0;
-  for (int32_t s = 0; s < batch.sequences(); ++s) {
-    longest = std::max(longest, batch.offsets[static_cast<size_t>(s) + 1] - batch.offsets[static_cast<size_t>(s)]);
-  }
-  return {0, roundUp(batch.sequences(), 1, 1), 0, roundUp(batch.tokens(), 16, 16), roundUp(longest, 4, 16)};
+  const MicroBatch whole = splitBatch(batch, batch.tokens()).front();
+  return {0, roundUp(whole.sequences, 1, 1), 0, roundUp(whole.tokens, 16, 16), roundUp(whole.longest, 4, 16)};
 }
 
 /// The batch with rows that belong to no sequence after its own, and before its sequences others without tokens: these

@@ -8,9 +8,9 @@ export interface PruningFamily {
   hardest: number;
 }
 
+const mostTokens = 512;
 /** No token matters more than all of a sequence's together, which have as much importance as there are of them. */
 const highestImportance = (paddedLength: number) => (paddedLength === 0 ? 1 : mostTokens / paddedLength);
-const mostTokens = 512;
 /** Rounded up, this leaves a sequence its first token. */
 const lowestRate = 1e-6;
 /** Part of the layers that SpAtten leaves alone: the first 3 of 12. */

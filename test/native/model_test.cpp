@@ -288,10 +288,7 @@ TEST_P(ModelTest, replacesWeightsAllOrNone) {
 INSTANTIATE_TEST_SUITE_P(Models, ModelTest,
                          testing::Combine(testing::Values("cpu", "cuda", "emulation"),
                                           testing::Values(HeadKind::sequence, HeadKind::span)),
-                         [](const auto& info) {
-                           const bool span = std::get<1>(info.param) == HeadKind::span;
-                           return std::string(std::get<0>(info.param)) + (span ? "_span" : "_sequence");
-                         });
+                         nameOfEngineAndHead);
 
 TEST(PositionsTest, countFromThePaddingsIdAndSkipIt) {
   const std::shared_ptr<Backend> backend = openOracle();

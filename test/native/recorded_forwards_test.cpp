@@ -236,10 +236,7 @@ TEST_P(RecordedForwardsTest, areOfSmallBatchesOnly) {
 INSTANTIATE_TEST_SUITE_P(Models, RecordedForwardsTest,
                          testing::Combine(testing::Values("cuda", "emulation"),
                                           testing::Values(HeadKind::sequence, HeadKind::span)),
-                         [](const auto& info) {
-                           const bool span = std::get<1>(info.param) == HeadKind::span;
-                           return std::string(std::get<0>(info.param)) + (span ? "_span" : "_sequence");
-                         });
+                         nameOfEngineAndHead);
 
 }  // namespace
 }  // namespace espalier::test

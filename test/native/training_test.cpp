@@ -643,10 +643,7 @@ TEST_P(TrainingTest, refusesPassesThatContradictThemselves) {
 INSTANTIATE_TEST_SUITE_P(Engines, TrainingTest,
                          testing::Combine(testing::Values("reference", "cpu", "cuda", "emulation"),
                                           testing::Values(HeadKind::sequence, HeadKind::span)),
-                         [](const auto& info) {
-                           const bool span = std::get<1>(info.param) == HeadKind::span;
-                           return std::string(std::get<0>(info.param)) + (span ? "_span" : "_sequence");
-                         });
+                         nameOfEngineAndHead);
 
 }  // namespace
 }  // namespace espalier::test

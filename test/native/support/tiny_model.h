@@ -1,9 +1,12 @@
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cmath>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "model/model.h"
@@ -12,6 +15,12 @@ namespace espalier::test {
 
 /// The span head's model counts positions from an id on and has one token type, as RoBERTa.
 ModelSpec tinySpec(HeadKind head);
+
+/// "cpu_span": of a test whose parameters are a backend's name and a head.
+inline std::string nameOfEngineAndHead(const testing::TestParamInfo<std::tuple<const char*, HeadKind>>& info) {
+  const auto& [engine, head] = info.param;
+  return std::string(engine) + (head == HeadKind::span ? "_span" : "_sequence");
+}
 
 /// A model in mode gradients, the same on every backend.
 std::shared_ptr<Model> tinyModel(const std::shared_ptr<Backend>& backend, const ModelSpec& spec);

@@ -17,6 +17,10 @@ struct Forward {
   float* headSums;        // [heads, tokens]
 };
 
+/// Keys that are still in shared memory when a block has seen them all.
+template <typename T>
+constexpr int kKeysAtHand = 2 * kTileColumns<T>;
+
 /// What a block does for the column sums.
 enum class ColumnSums {
   none,
@@ -158,15 +162,14 @@ __global__ void __launch_bounds__(kWarps<Policy, kSize>* kWarp,
     if (mine.count > 0) multiplyAdd<Policy, kSize>(context, weights, stageOf(valueTiles, tile), columns);
   }
   if constexpr (kColumnSums == ColumnSums::here) {
-    constexpr int kMostColumns = 2 * kColumns;
     float* const warpSums = reinterpret_cast<float*>(valueTiles + plan.stages * plan.stageRows * Layout::kStride);
     if (mine.count > 0 && tiles > 0) {
-      float shares[2];
+      float shares[2];  // added up again below: there are no registers to keep the sums in
       for (int row = 0; row < 2; ++row) {
         const float sum = sumOfRow(softmax.sum[row]);
         shares[row] = laneIndex() / 4 + row * 8 < mine.count ? 1 / sum : 0.0f;
       }
-      float* const own = warpSums + warpIndex() * kMostColumns;
+      float* const own = warpSums + warpIndex() * kKeysAtHand<T>;
       addUpRows(weights, shares, keys.count - (tiles - 1) * kColumns, own + (tiles - 1) * kColumns);
       if (tiles > 1) {
         multiplyTransposed<Policy, kSize>(weights, myQueries, keyTiles, kColumns);
@@ -181,7 +184,7 @@ __global__ void __launch_bounds__(kWarps<Policy, kSize>* kWarp,
     const int warps = (queries.count + kPiece - 1) / kPiece;
     for (int column = static_cast<int>(threadIdx.x); column < keys.count; column += static_cast<int>(blockDim.x)) {
       float sum = 0;
-      for (int warp = 0; warp < warps; ++warp) sum += warpSums[warp * kMostColumns + column];
+      for (int warp = 0; warp < warps; ++warp) sum += warpSums[warp * kKeysAtHand<T> + column];
       args.headSums[place.head * args.tokens + keys.first + column] = sum;
     }
   }
@@ -211,8 +214,7 @@ bool launchAttention(const AttentionArgs& args, float* exactLogSumExp, float* he
   using Layout = TileLayout<T, kSize>;
   require(args.scale > 0, "attention on CUDA takes a positive scale: the largest score has the largest weight");
   const BlockPlan plan(args, kTileColumns<T>, kWarps<Policy, kSize>);
-  constexpr int kMostColumns = 2 * kTileColumns<T>;
-  const bool here = headSums != nullptr && plan.tiles == 1 && args.longest <= kMostColumns;
+  const bool here = headSums != nullptr && plan.tiles == 1 && args.longest <= kKeysAtHand<T>;
   const Forward<T> forward{AttentionInputs<T>(args),
                            HeadMatrix<T>(args.context, args.headSize),
                            args.logSumExp,
@@ -221,7 +223,7 @@ bool launchAttention(const AttentionArgs& args, float* exactLogSumExp, float* he
                            exactLogSumExp,
                            headSums};
   size_t bytes = Layout::bytes(plan.rows) + 2 * Layout::bytes(plan.stages * plan.stageRows);
-  if (here) bytes += sizeof(float) * static_cast<size_t>(plan.rows / kPiece * kMostColumns);
+  if (here) bytes += sizeof(float) * static_cast<size_t>(plan.rows / kPiece * kKeysAtHand<T>);
   const auto kernel = here                        ? &attentionKernel<Policy, kSize, ColumnSums::here>
                       : exactLogSumExp != nullptr ? &attentionKernel<Policy, kSize, ColumnSums::later>
                                                   : &attentionKernel<Policy, kSize, ColumnSums::none>;
