@@ -14,11 +14,15 @@ namespace {
 /// for reading their weights to take longer than multiplying by them, the more so the wider the model is.
 int32_t moreTokens(const ModelSpec& spec) { return std::max(2, spec.hiddenSize / 192); }
 
-/// Whether there are enough micro-batches for each thread to take its own through the whole model: none then waits for
-/// the others after every operation. Otherwise all threads share each operation.
-bool sharesOutTokens(const PackedBatch& batch, const Backend& backend) {
-  const int threads = backend.threads();
-  return threads > 1 && batch.tokens() >= 2 * backend.microBatchTokens() * threads;
+/// Tokens of a micro-batch with which a device is busy for longer than it takes to tell the host what is left of another.
+constexpr int32_t kBusyTokens = 4096;
+
+/// Micro-batches on their way through the model at once. On the host there is one for each thread where there are enough
+/// of them: none then waits for the others after every operation; otherwise all threads share each operation. A device
+/// has two where tokens are dropped: it works on one while the host waits to hear how many tokens the other has left.
+int partsAtOnce(const PackedBatch& batch, const Backend& backend, bool drops) {
+  if (!backend.onHost()) return drops && batch.tokens() >= 2 * kBusyTokens ? 2 : 1;
+  return batch.tokens() >= 2 * backend.microBatchTokens() * backend.threads() ? backend.threads() : 1;
 }
 
 }  // namespace
@@ -55,13 +59,13 @@ std::vector<float> Model::forward(const PackedBatch& batch, const ForwardOptions
   const DeviceMask deviceMask(*backend_, spec_, options.mask);
   const bool firstTokens = spec_.firstTokensOnly(layers_.size() - 1);
   const Tensor logits = backend_->tensor(firstTokens ? batch.sequences() : batch.tokens(), spec_.labels);
-  const int threads = backend_->threads();
-  const bool sharesOut = sharesOutTokens(batch, *backend_);
-  const int32_t ofThread = backend_->microBatchTokens() * (pruning.values.empty() ? 1 : moreTokens(spec_));
-  const int32_t together = std::max(ofThread, std::min(ofThread * threads, kMicroBatchTokens));
-  const std::vector<MicroBatch> parts = sharesOut ? splitBatch(batch, ofThread, threads) : splitBatch(batch, together);
+  const bool drops = !pruning.values.empty();
+  const int atOnce = partsAtOnce(batch, *backend_, drops);
+  const int32_t each = backend_->microBatchTokens() * (drops ? moreTokens(spec_) : 1);
+  const int32_t shared = std::max(each, std::min(each * backend_->threads(), kMicroBatchTokens));
+  const std::vector<MicroBatch> parts = splitBatch(batch, atOnce > 1 ? each : shared, atOnce);
   if (options.record != nullptr) options.record->reset(batch, layers_.size());
-  forEachPart(parts, sharesOut ? threads : 1, [&](int64_t index) {
+  forEachPart(parts, atOnce, [&](int64_t index) {
     const MicroBatch& part = parts[static_cast<size_t>(index)];
     const WorkspaceLease workspace(*this);
     (*workspace).reset();

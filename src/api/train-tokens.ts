@@ -1,7 +1,8 @@
 import { checkMacs, fitToMacs } from '../tokens/fit-to-macs.js';
 import type { ThresholdSettings } from '../tokens/learned-thresholds.js';
-import { beginMethod, type Fit, type MethodOptions, type TrainingMethod } from '../tokens/methods.js';
+import { type Budget, beginMethod, type MethodOptions, type TrainingMethod } from '../tokens/methods.js';
 import { meanLength } from '../tokens/thresholds.js';
+import { macsOfMeanSequence } from '../tokens/token-counts.js';
 import { defaultRecipe, type Recipe } from '../training/recipe.js';
 import type { LoadedModel } from './model.js';
 import { type TrainingOptions, TrainingRun, type TrainResult } from './training-run.js';
@@ -10,8 +11,8 @@ export interface TrainTokensOptions extends TrainingOptions {
   /** `learned` by default; the others are what it is compared with. */
   method?: TrainingMethod | undefined;
   /**
-   * The part of the multiply-accumulates to keep, counted on training sequences. The thresholds that were learnt are all
-   * multiplied by what it takes; without it they stay as they are, and `lambda` decides. Other methods need it.
+   * The part of the multiply-accumulates to keep, counted on training sequences. Without it `lambda` decides how high
+   * learnt thresholds rise. Other methods need it.
    */
   macs?: number | undefined;
   thresholds?: Partial<ThresholdSettings> | undefined;
@@ -53,20 +54,18 @@ export async function trainTokens(model: LoadedModel, options: TrainTokensOption
   const sample = run.sample(fittedSequences);
   const { paddedLength = meanLength(sample), ...others } = methodSettings(options);
   const settings = { ...others, paddedLength };
-  const { layers } = model.native.spec;
-  const fit: Fit = async (training, { at, hardest }) => {
-    using snapshot = await training.snapshot();
-    return await fitToMacs(snapshot, sample, at, hardest, {
-      macs: macs as number,
-      signal: options.signal,
-    });
-  };
-  const dropping = await beginMethod(
-    method,
-    settings,
-    layers.length,
-    run.training,
-    macs === undefined ? undefined : fit,
-  );
+  const { spec } = model.native;
+  const budget: Budget | undefined =
+    macs === undefined
+      ? undefined
+      : {
+          macs,
+          leftBy: ({ tokens, result, sequences }) => macsOfMeanSequence(spec, [tokens, ...result.tokens], sequences),
+          async fit(training, { at, hardest }) {
+            using snapshot = await training.snapshot();
+            return await fitToMacs(snapshot, sample, at, hardest, { macs, signal: options.signal });
+          },
+        };
+  const dropping = await beginMethod(method, settings, spec.layers.length, run.training, budget);
   return await run.run('tokens train', dropping.stages, { method, macs, ...settings }, dropping);
 }

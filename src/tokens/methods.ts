@@ -1,5 +1,5 @@
 import { Random } from '../data/random.js';
-import type { PassResult, TokenPruning } from '../native/addon.js';
+import type { TokenPruning } from '../native/addon.js';
 import { EspalierError } from '../native/errors.js';
 import type { Training } from '../native/training.js';
 import type { Recipe } from '../training/recipe.js';
@@ -36,8 +36,15 @@ export interface MethodSettings extends ThresholdSettings {
 /** What users say; data say the rest. */
 export type MethodOptions = Omit<MethodSettings, 'paddedLength'> & Partial<Pick<MethodSettings, 'paddedLength'>>;
 
-/** Finds the member of a family that meets the budget with the model as it is trained so far. */
-export type Fit = (training: Training, family: PruningFamily) => Promise<TokenPruning>;
+/** How much work is to be left. */
+export interface Budget {
+  /** The part of the multiply-accumulates. */
+  macs: number;
+  /** Which part a step of training left. */
+  leftBy(step: TrainingStep): number;
+  /** Finds the member of a family that meets it with the model as it is trained so far. */
+  fit(training: Training, family: PruningFamily): Promise<TokenPruning>;
+}
 
 /** A method at work. */
 export interface TokenMethod {
@@ -51,26 +58,26 @@ export interface TokenMethod {
   warnings: readonly string[];
 }
 
-/** Begins a method on a model of so many layers, before its training starts. All but `learned` need a budget to fit. */
+/** Begins a method on a model of so many layers, before its training starts. All but `learned` need a budget. */
 export async function beginMethod(
   name: TrainingMethod,
   settings: MethodSettings,
   layers: number,
   training: Training,
-  fit: Fit | undefined,
+  budget: Budget | undefined,
 ): Promise<TokenMethod> {
   const rising = risingThresholds(layers, settings.paddedLength);
-  if (name === 'learned') return new LearnedMethod(settings, rising.at(settings.highest).values, fit);
-  if (!fit) {
+  if (name === 'learned') return new LearnedMethod(settings, rising.at(settings.highest).values, budget);
+  if (!budget) {
     throw new EspalierError('ERR_OPTION', `the method ${name} needs to know how much work to leave (give --macs too)`);
   }
   switch (name) {
     case 'manual':
-      return await FixedMethod.begin(name, rising, settings.hard, training, fit);
+      return await FixedMethod.begin(name, rising, settings.hard, training, budget);
     case 'top-k':
-      return await FixedMethod.begin(name, fallingRates(layers), settings.hard, training, fit);
+      return await FixedMethod.begin(name, fallingRates(layers), settings.hard, training, budget);
     case 'length-drop':
-      return new LengthDropMethod(settings, layers, await fit(training, geometricRates(layers)));
+      return new LengthDropMethod(settings, layers, await budget.fit(training, geometricRates(layers)));
   }
 }
 
@@ -79,35 +86,57 @@ const early = 0.25;
 const nearlyAll = 0.98;
 const nearlyNone = 0.02;
 
+/** By how much thresholds rise at a step, were all work left: enough to follow the weights, and no batch moves them far. */
+const pull = 0.1;
+
+/** Thresholds a step nearer to where they meet a budget, by what part of the work they left of a batch. */
+function nearer(pruning: TokenPruning, left: number, { macs }: Budget): TokenPruning {
+  const factor = Math.exp(pull * (left - macs));
+  return { ...pruning, values: pruning.values.map((value) => value * factor) };
+}
+
 /**
- * Soft masks while thresholds are learnt, then tokens are dropped by these, times what it takes to meet the budget, while
- * the weights adapt. As they do, so does the attention that tokens get: in the end the budget is met again.
+ * Soft masks while thresholds are learnt, then tokens are dropped by these while the weights adapt. With a budget, masks
+ * cost nothing once no more is left than may be: thresholds would go on rising, and the weights adapt to a model that
+ * nobody asked for. Where tokens are dropped, all thresholds are multiplied by what meets the budget, step by step, as the
+ * attention that tokens get changes with the weights.
  */
 class LearnedMethod implements TokenMethod {
   readonly method = 'learned';
   readonly stages: Stage[];
   readonly warnings: string[] = [];
   readonly #thresholds: LearnedThresholds;
+  /** Whether more is left than may be. */
+  #tooMuch = true;
   #final: TokenPruning | undefined;
 
-  constructor(settings: MethodSettings, values: readonly number[], fit: Fit | undefined) {
+  constructor(settings: MethodSettings, values: readonly number[], budget: Budget | undefined) {
     const thresholds = new LearnedThresholds(settings, values);
     this.#thresholds = thresholds;
     const onEnd = async (training: Training) => {
-      this.#final = await fit?.(training, multiplesOf(this.pruning));
+      this.#final = await budget?.fit(training, multiplesOf(this.pruning));
     };
     this.stages = [
       {
         name: 'soft',
         recipe: settings.soft,
-        pass: () => ({ soft: thresholds.soft(settings.lambda) }),
-        onStep: ({ result, sequences, tokens, factor, step, steps }) => {
-          thresholds.learn(result, sequences, factor);
-          if (!fit && step === Math.ceil(steps * early)) this.#warnEarly(tokens, result);
+        pass: () => ({ soft: thresholds.soft(this.#tooMuch ? settings.lambda : 0) }),
+        onStep: (step) => {
+          thresholds.learn(step.result, step.sequences, step.factor);
+          if (budget) this.#tooMuch = budget.leftBy(step) > budget.macs;
+          else if (step.step === Math.ceil(step.steps * early)) this.#warnEarly(step);
         },
         onEnd,
       },
-      { name: 'hard', recipe: settings.hard, pass: () => ({ pruning: this.pruning }), onEnd },
+      {
+        name: 'hard',
+        recipe: settings.hard,
+        pass: () => ({ pruning: this.pruning }),
+        onStep: (step) => {
+          if (budget) this.#final = nearer(this.pruning, budget.leftBy(step), budget);
+        },
+        onEnd,
+      },
     ];
   }
 
@@ -116,28 +145,30 @@ class LearnedMethod implements TokenMethod {
   }
 
   /** Before much time is spent on what leads nowhere. */
-  #warnEarly(tokens: number, { tokens: kept }: PassResult): void {
-    const left = (kept.at(-1) as number) / tokens;
+  #warnEarly({ tokens, result }: TrainingStep): void {
+    const left = (result.tokens.at(-1) as number) / tokens;
     if (left > nearlyAll) this.warnings.push('nearly every token goes on so far (try a larger lambda)');
     if (left < nearlyNone) this.warnings.push('nearly no token goes on already (try a smaller lambda)');
   }
 
   get state(): LearnedState {
-    return { thresholds: this.#thresholds.state, final: this.#final };
+    return { thresholds: this.#thresholds.state, tooMuch: this.#tooMuch, final: this.#final };
   }
 
-  set state({ thresholds, final }: LearnedState) {
+  set state({ thresholds, tooMuch, final }: LearnedState) {
     this.#thresholds.state = thresholds;
+    this.#tooMuch = tooMuch;
     this.#final = final;
   }
 }
 
 interface LearnedState {
   thresholds: ThresholdState;
+  tooMuch: boolean;
   final?: TokenPruning | undefined;
 }
 
-/** Tokens are dropped in the same way from the first step on, up to what it takes to meet the budget in the end. */
+/** Tokens are dropped in the same way from the first step on, up to what it takes to meet the budget. */
 class FixedMethod implements TokenMethod {
   readonly stages: Stage[];
   readonly warnings: string[] = [];
@@ -146,12 +177,19 @@ class FixedMethod implements TokenMethod {
     readonly method: TrainingMethod,
     recipe: Recipe,
     public state: TokenPruning,
-    finish: (training: Training) => Promise<TokenPruning>,
+    budget: Budget,
+    family: PruningFamily,
   ) {
-    const onEnd = async (training: Training) => {
-      this.state = await finish(training);
-    };
-    this.stages = [{ name: 'hard', recipe, pass: () => ({ pruning: this.state }), onEnd }];
+    const stage: Stage = { name: 'hard', recipe, pass: () => ({ pruning: this.state }) };
+    if (state.rule === 'threshold') {
+      stage.onStep = (step) => {
+        this.state = nearer(this.state, budget.leftBy(step), budget);
+      };
+      stage.onEnd = async (training) => {
+        this.state = await budget.fit(training, family);
+      };
+    }
+    this.stages = [stage];
   }
 
   static async begin(
@@ -159,9 +197,9 @@ class FixedMethod implements TokenMethod {
     family: PruningFamily,
     recipe: Recipe,
     training: Training,
-    fit: Fit,
+    budget: Budget,
   ): Promise<FixedMethod> {
-    return new FixedMethod(method, recipe, await fit(training, family), (trained) => fit(trained, family));
+    return new FixedMethod(method, recipe, await budget.fit(training, family), budget, family);
   }
 
   get pruning(): TokenPruning {

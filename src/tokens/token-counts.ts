@@ -29,6 +29,17 @@ export function sequenceMacs(spec: Shape, counts: TokenCounts): number {
   }, 0);
 }
 
+const dense = (counts: TokenCounts): TokenCounts => counts.map(() => counts[0] as number);
+
+/**
+ * The part of the multiply-accumulates that is left of sequences of which only the sum of their counts is known, as if
+ * all had the mean length.
+ */
+export function macsOfMeanSequence(spec: Shape, sums: TokenCounts, sequences: number): number {
+  const mean = sums.map((sum) => sum / sequences);
+  return sequenceMacs(spec, mean) / sequenceMacs(spec, dense(mean));
+}
+
 /** What dropping tokens leaves of the work on some sequences, all of them together. */
 export interface TokenSavings {
   /** The part of the multiply-accumulates that is left. */
@@ -39,7 +50,6 @@ export interface TokenSavings {
 
 export function tokenSavings(spec: Shape, sequences: readonly TokenCounts[]): TokenSavings {
   const sum = (of: (counts: TokenCounts) => number) => sequences.reduce((total, counts) => total + of(counts), 0);
-  const dense = (counts: TokenCounts) => counts.map(() => counts[0] as number);
   const tokens = sum((counts) => counts[0] as number);
   return {
     macs: sum((counts) => sequenceMacs(spec, counts)) / sum((counts) => sequenceMacs(spec, dense(counts))),

@@ -95,6 +95,33 @@ t.test('thresholds without a budget stay as they were learnt: the larger lambda,
   t.ok((sums[1] as number) > (sums[0] as number), `${sums}`);
 });
 
+t.test(
+  'with a budget masks cost nothing once it is met; while weights adapt all thresholds follow it together',
+  async (t) => {
+    const thresholdsOf = async (macs: number | undefined) => {
+      await using result = await trainTokens(model, {
+        ...quick,
+        macs,
+        thresholds: { learningRate: 2e-3 },
+        soft: { epochs: 10, batch: 8, dropout: 0 },
+        hard: { epochs: 2, batch: 8, learningRate: 5e-4 },
+      });
+      return result.report.epochs.map(({ thresholds = [] }) => thresholds);
+    };
+    const [free, bound] = [await thresholdsOf(undefined), await thresholdsOf(0.8)];
+    const sumAt = (epochs: number[][], index: number) => (epochs[index] ?? []).reduce((sum, value) => sum + value);
+    t.strictSame(bound[0], free[0]);
+    t.ok(sumAt(bound, 8) < 0.9 * sumAt(free, 8), `${bound[8]} beside ${free[8]}`);
+    const [soft = [], hard = []] = bound.slice(9);
+    const [first, ...others] = hard.map((value, layer) => value / (soft[layer] as number));
+    t.not(first, 1);
+    t.ok(
+      others.every((factor) => Math.abs(factor - (first as number)) < 1e-9),
+      `${first} ${others}`,
+    );
+  },
+);
+
 t.test('stages go by recipes of their own, usual where nothing is said', async (t) => {
   const hard = { epochs: 2, batch: 32, learningRate: 1e-5 };
   await using result = await trainTokens(model, { ...quick, macs: 0.7, hard });

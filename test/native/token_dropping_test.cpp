@@ -264,6 +264,18 @@ TEST_P(TokenDroppingTest, givesTheSameBitsAtAnyThreadCountAndInAnyBatch) {
   }
 }
 
+TEST_P(TokenDroppingTest, takesSoManyTokensThatADeviceHasTwoMicroBatchesAtOnce) {
+  std::vector<int32_t> lengths;
+  for (int32_t s = 0; s < 130; ++s) lengths.push_back(1 + (s * 29) % 127);
+  const PackedBatch batch = batchOf(lengths);
+  ASSERT_GE(batch.tokens(), 8192);
+  const TokenPruning pruning = thresholdsFor(*oracle_, batch);
+  TokenRecord expected, record;
+  const std::vector<float> logits = oracle_->forward(batch, {nullptr, &pruning, &expected}, cancel_);
+  EXPECT_LT(largestError(forward(batch, pruning, &record), logits), 2e-5);
+  EXPECT_EQ(record.depths, expected.depths);
+}
+
 TEST_P(TokenDroppingTest, recordsDepthsAndShares) {
   const std::vector<int32_t> lengths{1, 2, 17, 33};
   const PackedBatch batch = batchOf(lengths);

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { sequenceMacs, tokenCounts, tokenSavings } from '../../src/tokens/token-counts.js';
+import { macsOfMeanSequence, sequenceMacs, tokenCounts, tokenSavings } from '../../src/tokens/token-counts.js';
 
 const spec = {
   hiddenSize: 8,
@@ -39,4 +39,10 @@ t.test('savings are of all sequences together, not a mean of theirs', async (t) 
   t.equal(macs, (2504 + 464 + 232) / ((dense[0] as number) + (dense[1] as number)));
   t.strictSame(keptPerLayer, [4 / 5, 3 / 5]);
   t.strictSame(tokenSavings(spec, [short]), { macs: 1, keptPerLayer: [1, 1] });
+});
+
+t.test('where only sums are known, all sequences are taken to be of the mean length', async (t) => {
+  const sums = long.map((count) => 3 * count);
+  t.equal(macsOfMeanSequence(spec, sums, 3), 2504 / 3072);
+  t.ok(macsOfMeanSequence(spec, [5, 4, 3], 2) < 1);
 });

@@ -11,6 +11,8 @@ namespace {
 constexpr size_t kBytes = size_t{16} << 20;
 /// The most that one copy moves at once: two of them overlap.
 constexpr size_t kPart = size_t{4} << 20;
+/// The most that is awaited beside other copies.
+constexpr size_t kFew = 64;
 
 /// Calls part(device offset, host offset, bytes of a row, rows) for parts of at most kPart bytes.
 template <typename Part>
@@ -27,6 +29,23 @@ void forEachPart(size_t deviceStride, size_t rowBytes, size_t rows, const Part& 
 }
 
 }  // namespace
+
+/// Where a few bytes arrive.
+struct Staging::Few {
+  char* memory = nullptr;
+  cudaEvent_t arrived = nullptr;
+
+  Few() {
+    check(cudaHostAlloc(reinterpret_cast<void**>(&memory), kFew, cudaHostAllocDefault), "allocating pinned memory");
+    check(cudaEventCreateWithFlags(&arrived, cudaEventDisableTiming), "making an event");
+  }
+  ~Few() {
+    cudaEventDestroy(arrived);
+    cudaFreeHost(memory);
+  }
+  Few(const Few&) = delete;
+  Few& operator=(const Few&) = delete;
+};
 
 Staging::Staging(cudaStream_t stream) : stream_(stream) {
   check(cudaHostAlloc(reinterpret_cast<void**>(&memory_), kBytes, cudaHostAllocDefault), "allocating pinned memory");
@@ -60,7 +79,26 @@ void Staging::copyIn(void* device, size_t deviceStride, const void* host, size_t
   });
 }
 
+void Staging::copyFewOut(void* host, const void* device, size_t bytes) {
+  std::unique_ptr<Few> few;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!idle_.empty()) {
+      few = std::move(idle_.back());
+      idle_.pop_back();
+    }
+  }
+  if (!few) few = std::make_unique<Few>();
+  check(cudaMemcpyAsync(few->memory, device, bytes, cudaMemcpyDeviceToHost, stream_), "copying from the device");
+  check(cudaEventRecord(few->arrived, stream_), "copying from the device");
+  check(cudaEventSynchronize(few->arrived), "copying from the device");
+  std::memcpy(host, few->memory, bytes);
+  const std::lock_guard<std::mutex> lock(mutex_);
+  idle_.push_back(std::move(few));
+}
+
 void Staging::copyOut(void* host, const void* device, size_t deviceStride, size_t rowBytes, size_t rows) {
+  if (rows == 1 && rowBytes <= kFew) return copyFewOut(host, device, rowBytes);
   const std::lock_guard<std::mutex> lock(mutex_);
   char* const places[2] = {reserve(2 * kPart), memory_ + used_ - kPart};
   struct Arriving {

@@ -3,12 +3,14 @@
 #include <cuda_runtime.h>
 
 #include <cstddef>
+#include <memory>
 #include <mutex>
+#include <vector>
 
 namespace espalier::cuda {
 
 /// Pinned host memory on the way between the host's ordinary memory and the device, which can then copy while both go
-/// on. One for each stream; safe to use from several host threads.
+/// on. One for each stream; safe to use from several host threads, which take turns but for a few bytes from the device.
 class Staging {
  public:
   explicit Staging(cudaStream_t stream);
@@ -24,12 +26,15 @@ class Staging {
  private:
   /// `bytes` of pinned memory that no copy to the device reads any more.
   char* reserve(size_t bytes);
+  void copyFewOut(void* host, const void* device, size_t bytes);
 
   cudaStream_t stream_;
   std::mutex mutex_;
   char* memory_ = nullptr;
   size_t used_ = 0;  // bytes that copies to the device may still read
   cudaEvent_t arrived_[2] = {};
+  struct Few;
+  std::vector<std::unique_ptr<Few>> idle_;
 };
 
 }  // namespace espalier::cuda
