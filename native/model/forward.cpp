@@ -14,12 +14,14 @@ namespace {
 /// for reading their weights to take longer than multiplying by them, the more so the wider the model is.
 int32_t moreTokens(const ModelSpec& spec) { return std::max(2, spec.hiddenSize / 192); }
 
-/// Tokens of a micro-batch with which a device is busy for longer than it takes to tell the host what is left of another.
+/// Tokens of a micro-batch with which a device is busy for longer than it takes to tell the host what is left of
+/// another.
 constexpr int32_t kBusyTokens = 4096;
 
-/// Micro-batches on their way through the model at once. On the host there is one for each thread where there are enough
-/// of them: none then waits for the others after every operation; otherwise all threads share each operation. A device
-/// has two where tokens are dropped: it works on one while the host waits to hear how many tokens the other has left.
+/// Micro-batches on their way through the model at once. On the host there is one for each thread where there are
+/// enough of them: none then waits for the others after every operation; otherwise all threads share each operation. A
+/// device has two where tokens are dropped: it works on one while the host waits to hear how many tokens the other has
+/// left.
 int partsAtOnce(const PackedBatch& batch, const Backend& backend, bool drops) {
   if (!backend.onHost()) return drops && batch.tokens() >= 2 * kBusyTokens ? 2 : 1;
   return batch.tokens() >= 2 * backend.microBatchTokens() * backend.threads() ? backend.threads() : 1;

@@ -10,7 +10,8 @@
 namespace espalier::cuda {
 
 /// Pinned host memory on the way between the host's ordinary memory and the device, which can then copy while both go
-/// on. One for each stream; safe to use from several host threads, which take turns but for a few bytes from the device.
+/// on. One for each stream; safe to use from several host threads, which take turns but for a few bytes from the
+/// device.
 class Staging {
  public:
   explicit Staging(cudaStream_t stream);
