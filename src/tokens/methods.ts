@@ -86,6 +86,9 @@ const early = 0.25;
 const nearlyAll = 0.98;
 const nearlyNone = 0.02;
 
+/** Part of the soft stage in which the work that may be left falls from all of it to the budget. */
+const falling = 0.5;
+
 /** By how much thresholds rise at a step, were all work left: enough to follow the weights, and no batch moves them far. */
 const pull = 0.1;
 
@@ -95,11 +98,15 @@ function nearer(pruning: TokenPruning, left: number, { macs }: Budget): TokenPru
   return { ...pruning, values: pruning.values.map((value) => value * factor) };
 }
 
+/** What part of the work may be left for now. */
+const leftAllowed = ({ step, steps }: TrainingStep, { macs }: Budget): number =>
+  1 - (1 - macs) * Math.min(1, step / (falling * steps));
+
 /**
  * Soft masks while thresholds are learnt, then tokens are dropped by these while the weights adapt. With a budget, masks
- * cost nothing once no more is left than may be: thresholds would go on rising, and the weights adapt to a model that
- * nobody asked for. Where tokens are dropped, all thresholds are multiplied by what meets the budget, step by step, as the
- * attention that tokens get changes with the weights.
+ * cost something only while more is left than may be, which falls to the budget little by little: otherwise thresholds go on
+ * rising, faster than the weights adapt, to a model that nobody asked for. Where tokens are dropped, all thresholds are
+ * multiplied by what meets the budget, step by step, as the attention that tokens get changes with the weights.
  */
 class LearnedMethod implements TokenMethod {
   readonly method = 'learned';
@@ -123,7 +130,7 @@ class LearnedMethod implements TokenMethod {
         pass: () => ({ soft: thresholds.soft(this.#tooMuch ? settings.lambda : 0) }),
         onStep: (step) => {
           thresholds.learn(step.result, step.sequences, step.factor);
-          if (budget) this.#tooMuch = budget.leftBy(step) > budget.macs;
+          if (budget) this.#tooMuch = budget.leftBy(step) > leftAllowed(step, budget);
           else if (step.step === Math.ceil(step.steps * early)) this.#warnEarly(step);
         },
         onEnd,

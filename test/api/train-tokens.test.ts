@@ -111,7 +111,7 @@ t.test(
     const [free, bound] = [await thresholdsOf(undefined), await thresholdsOf(0.8)];
     const sumAt = (epochs: number[][], index: number) => (epochs[index] ?? []).reduce((sum, value) => sum + value);
     t.strictSame(bound[0], free[0]);
-    t.ok(sumAt(bound, 8) < 0.9 * sumAt(free, 8), `${bound[8]} beside ${free[8]}`);
+    t.ok(sumAt(bound, 8) < 0.95 * sumAt(free, 8), `${bound[8]} beside ${free[8]}`);
     const [soft = [], hard = []] = bound.slice(9);
     const [first, ...others] = hard.map((value, layer) => value / (soft[layer] as number));
     t.not(first, 1);
