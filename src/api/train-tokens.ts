@@ -1,6 +1,7 @@
+import type { Budget } from '../tokens/budget.js';
 import { checkMacs, fitToMacs } from '../tokens/fit-to-macs.js';
 import type { ThresholdSettings } from '../tokens/learned-thresholds.js';
-import { type Budget, beginMethod, type MethodOptions, type TrainingMethod } from '../tokens/methods.js';
+import { beginMethod, type MethodOptions, type TrainingMethod } from '../tokens/methods.js';
 import { meanLength } from '../tokens/thresholds.js';
 import { macsOfMeanSequence } from '../tokens/token-counts.js';
 import { defaultRecipe, type Recipe } from '../training/recipe.js';

@@ -13,6 +13,7 @@ import {
   randomRates,
   risingThresholds,
 } from './baselines.js';
+import { type Budget, leftTooMuch, nearer } from './budget.js';
 import { LearnedThresholds, type ThresholdSettings, type ThresholdState } from './learned-thresholds.js';
 
 /**
@@ -35,16 +36,6 @@ export interface MethodSettings extends ThresholdSettings {
 
 /** What users say; data say the rest. */
 export type MethodOptions = Omit<MethodSettings, 'paddedLength'> & Partial<Pick<MethodSettings, 'paddedLength'>>;
-
-/** How much work is to be left. */
-export interface Budget {
-  /** The part of the multiply-accumulates. */
-  macs: number;
-  /** Which part a step of training left. */
-  leftBy(step: TrainingStep): number;
-  /** Finds the member of a family that meets it with the model as it is trained so far. */
-  fit(training: Training, family: PruningFamily): Promise<TokenPruning>;
-}
 
 /** A method at work. */
 export interface TokenMethod {
@@ -86,22 +77,6 @@ const early = 0.25;
 const nearlyAll = 0.98;
 const nearlyNone = 0.02;
 
-/** Part of the soft stage in which the work that may be left falls from all of it to the budget. */
-const falling = 0.5;
-
-/** By how much thresholds rise at a step, were all work left: enough to follow the weights, and no batch moves them far. */
-const pull = 0.1;
-
-/** Thresholds a step nearer to where they meet a budget, by what part of the work they left of a batch. */
-function nearer(pruning: TokenPruning, left: number, { macs }: Budget): TokenPruning {
-  const factor = Math.exp(pull * (left - macs));
-  return { ...pruning, values: pruning.values.map((value) => value * factor) };
-}
-
-/** What part of the work may be left for now. */
-const leftAllowed = ({ step, steps }: TrainingStep, { macs }: Budget): number =>
-  1 - (1 - macs) * Math.min(1, step / (falling * steps));
-
 /**
  * Soft masks while thresholds are learnt, then tokens are dropped by these while the weights adapt. With a budget, masks
  * cost something only while more is left than may be, which falls to the budget little by little: otherwise thresholds go on
@@ -130,7 +105,7 @@ class LearnedMethod implements TokenMethod {
         pass: () => ({ soft: thresholds.soft(this.#tooMuch ? settings.lambda : 0) }),
         onStep: (step) => {
           thresholds.learn(step.result, step.sequences, step.factor);
-          if (budget) this.#tooMuch = budget.leftBy(step) > leftAllowed(step, budget);
+          if (budget) this.#tooMuch = leftTooMuch(step, budget);
           else if (step.step === Math.ceil(step.steps * early)) this.#warnEarly(step);
         },
         onEnd,
@@ -140,7 +115,7 @@ class LearnedMethod implements TokenMethod {
         recipe: settings.hard,
         pass: () => ({ pruning: this.pruning }),
         onStep: (step) => {
-          if (budget) this.#final = nearer(this.pruning, budget.leftBy(step), budget);
+          if (budget) this.#final = nearer(this.pruning, step, budget);
         },
         onEnd,
       },
@@ -190,7 +165,7 @@ class FixedMethod implements TokenMethod {
     const stage: Stage = { name: 'hard', recipe, pass: () => ({ pruning: this.state }) };
     if (state.rule === 'threshold') {
       stage.onStep = (step) => {
-        this.state = nearer(this.state, budget.leftBy(step), budget);
+        this.state = nearer(this.state, step, budget);
       };
       stage.onEnd = async (training) => {
         this.state = await budget.fit(training, family);
