@@ -23,7 +23,7 @@ class FineTuningContender:
     def fine_tune(self, recipe, seed):
         """From a head that has learnt nothing; the logits of dev, row by row."""
         torch.manual_seed(seed)
-        settings = dict(hidden_dropout_prob=recipe["dropout"], attention_probs_dropout_prob=0.0)
+        settings = dict(hidden_dropout_prob=recipe["dropout"], attention_probs_dropout_prob=recipe["dropout"])
         model = self.auto_class.from_pretrained(self.directory, **settings).float()
         for linear in (model.bert.pooler.dense, model.classifier):
             torch.nn.init.normal_(linear.weight, std=0.02)

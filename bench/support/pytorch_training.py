@@ -26,7 +26,7 @@ class TrainingContender(Contender):
             if isinstance(module, torch.nn.Dropout):
                 module.p = recipe["dropout"]
             if hasattr(module, "dropout_prob"):
-                module.dropout_prob = 0.0  # of attention probabilities, which espalier leaves alone
+                module.dropout_prob = recipe["dropout"]
         self.model.train()
         return {}
 

@@ -2,11 +2,12 @@
 
 #include "backend/ops.h"
 
-// Shared by hosts and devices, whose compiler wants to be told.
+// Shared by hosts and devices, whose compiler wants to be told, and by kernels for several instruction sets, which must
+// not share code that is not inlined.
 #if defined(__CUDACC__)
-#define ESPALIER_ANYWHERE __host__ __device__
+#define ESPALIER_ANYWHERE __host__ __device__ __forceinline__
 #else
-#define ESPALIER_ANYWHERE
+#define ESPALIER_ANYWHERE inline __attribute__((always_inline))
 #endif
 
 namespace espalier {
@@ -27,10 +28,10 @@ struct DropoutFactors {
   uint32_t least;    // hash of an element that stays
   T scale;           // of such an element
 
-  explicit DropoutFactors(const DropoutArgs& args)
-      : least(static_cast<uint32_t>(args.rate * 4294967296.0)), scale(static_cast<T>(1 / (1 - args.rate))) {
-    keys[0] = mixBits(static_cast<uint32_t>(args.key) + 0x9e3779b9u);  // which does not leave zero what it is
-    keys[1] = mixBits(static_cast<uint32_t>(args.key >> 32) ^ keys[0]);
+  DropoutFactors(double rate, uint64_t key)
+      : least(static_cast<uint32_t>(rate * 4294967296.0)), scale(static_cast<T>(1 / (1 - rate))) {
+    keys[0] = mixBits(static_cast<uint32_t>(key) + 0x9e3779b9u);  // which does not leave zero what it is
+    keys[1] = mixBits(static_cast<uint32_t>(key >> 32) ^ keys[0]);
   }
 
   /// element: row * cols + col.

@@ -13,6 +13,10 @@ void requireEpsilon(const Arguments& arguments, double epsilon) {
   arguments.require(std::isfinite(epsilon) && epsilon >= 0, "epsilon must be finite and not negative");
 }
 
+void requireRate(const Arguments& arguments, double rate) {
+  arguments.require(rate >= 0 && rate < 1, "the rate of dropout must lie in [0, 1)");
+}
+
 void requireLayerNormVectors(const Arguments& arguments, const void* gamma, const void* beta) {
   arguments.require(gamma != nullptr, "gamma is missing");
   arguments.require(beta != nullptr, "beta is missing");
@@ -25,6 +29,7 @@ void requireAttentionInputs(const Arguments& arguments, const AttentionArgs& arg
   arguments.require(args.sequences >= 0, "sequences must not be negative");
   arguments.require(args.longest >= 0, "longest must not be negative");
   arguments.require(std::isfinite(args.scale), "scale must be finite");
+  requireRate(arguments, args.dropoutRate);
   arguments.require(args.sequences == 0 || (args.offsets && args.queryOffsets), "offsets or queryOffsets is missing");
   arguments.require(args.k.rows <= int64_t{args.longest} * args.sequences,
                     "k has more rows than `sequences` sequences of `longest` tokens");
@@ -325,7 +330,7 @@ void Backend::dropout(const DropoutArgs& args) {
   arguments.shape(x, args.x.rows, args.x.cols);
   arguments.shape(y, args.x.rows, args.x.cols);
   arguments.optionalShape(residual, args.x.rows, args.x.cols);
-  arguments.require(args.rate >= 0 && args.rate < 1, "rate must lie in [0, 1)");
+  requireRate(arguments, args.rate);
   arguments.sameOrSeparate(y, x);
   arguments.sameOrSeparate(y, residual);
   check(table_->dropout(state_, &args));

@@ -108,7 +108,8 @@ struct LayerNormBackwardArgs {
 /// (the same array when every token asks; fewer rows when only first tokens matter).
 /// columnSums[j] = the probability that token j receives, before the head mask, summed over the heads and the queries
 /// of its sequence: a token's importance for pruning (Kim et al., "Learned Token Pruning", 2021, equation 2) before it
-/// is divided. Zero where there are no heads.
+/// is divided. Zero where there are no heads. The probabilities that weigh v, not those of columnSums, are dropped out
+/// as DropoutArgs says, those of a query and a head being row query * heads + head of `longest` columns.
 struct AttentionArgs {
   Matrix q, k, v;
   const int32_t* queryOffsets = nullptr;
@@ -120,8 +121,10 @@ struct AttentionArgs {
   double scale = 1;
   const void* headMask = nullptr;  // [heads]
   Matrix context;
-  Matrix logSumExp;   // [queries, heads], wanted by the backward; may be empty
-  Matrix columnSums;  // [tokens, 1] in sumsDType(), see above; may be empty
+  Matrix logSumExp;        // [queries, heads], wanted by the backward; may be empty
+  Matrix columnSums;       // [tokens, 1] in sumsDType(), see above; may be empty
+  double dropoutRate = 0;  // in [0, 1); a backend in 16 bits may throw unsupported where it is not 0
+  uint64_t dropoutKey = 0;
 };
 
 /// Gradients of attention(). dContext: gradient of the (masked) context. dq, dk, dv may be empty together (nothing

@@ -48,6 +48,8 @@ AttentionArgs Layer::attentionArgs(const Matrix& query, const Matrix& keyValue, 
   args.headSize = model_.spec().headSize;
   args.scale = 1 / std::sqrt(static_cast<double>(args.headSize));
   args.headMask = options_.mask.heads;
+  args.dropoutRate = options_.dropout.rate;
+  args.dropoutKey = options_.dropout.key + 2;
   return args;
 }
 

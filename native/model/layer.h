@@ -34,8 +34,8 @@ struct SoftThresholds {
 };
 
 struct Dropout {
-  double rate = 0;   // of the elements of each sub-layer's projection
-  uint64_t key = 0;  // of the attention's; its successor is the FFN's
+  double rate = 0;   // of the elements of each sub-layer's projection, and of attention probabilities
+  uint64_t key = 0;  // of the attention's projection; its successors are the FFN's and the probabilities'
 };
 
 /// How a run of a layer departs from plain inference.

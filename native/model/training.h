@@ -15,8 +15,8 @@ namespace espalier {
 struct PassOptions {
   const TokenPruning* pruning = nullptr;  // drops tokens; null: none, whatever the model's spec says
   const SoftThresholds* soft = nullptr;   // or masks them
-  double dropout = 0;                     // rate of the hidden states' (after embeddings and projections)
-  uint64_t seed = 0;                      // of what is dropped out; another one for each pass
+  double dropout = 0;  // rate of the hidden states' (after embeddings and projections), and of attention probabilities
+  uint64_t seed = 0;   // of what is dropped out; another one for each pass
   Distillation distillation;
 };
 

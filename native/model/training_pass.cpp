@@ -16,9 +16,9 @@ uint64_t mixed(uint64_t key) {
   return key ^ (key >> 31);
 }
 
-/// Places of dropout: the embeddings', two of each layer from 1 on, the head's.
+/// Places of dropout: the embeddings', three of each layer from 1 on, the head's.
 constexpr uint64_t kEmbeddings = 0;
-constexpr uint64_t ofLayer(size_t layer) { return 1 + 2 * static_cast<uint64_t>(layer); }
+constexpr uint64_t ofLayer(size_t layer) { return 1 + 3 * static_cast<uint64_t>(layer); }
 
 std::vector<double> readDoubles(Backend& backend, const Matrix& view) {
   std::vector<double> values(static_cast<size_t>(view.rows * view.cols));

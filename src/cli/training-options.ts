@@ -71,7 +71,9 @@ export function addTrainingOptions(command: Command): Command {
     .addOption(rate('--warmup <part>', 'part of the steps that the learning rate rises over (default: 0.1)'))
     .addOption(notNegativeOption('--weight-decay <x>', 'of matrices and embeddings (default: 0.01)'))
     .addOption(positiveOption('--max-gradient-norm <x>', 'longer gradients are shortened to it (default: 1)'))
-    .addOption(rate('--dropout <rate>', 'after embeddings, projections and the pooler (default: 0.1)'))
+    .addOption(
+      rate('--dropout <rate>', 'of attention, and after embeddings, projections and the pooler (default: 0.1)'),
+    )
     .addOption(integerOption('--seed <n>', 'of the order of the data and of the dropout', 0, 2 ** 20).default(0))
     .option('--new-head', 'begin with a head that has learnt nothing')
     .option('--teacher <checkpoint>', 'learn from this model too; it needs the same depth and hidden size')

@@ -252,6 +252,7 @@ const std::vector<Spoiled<AttentionArgs>> kAttentionChanges{
     {"negative sequences", [](AttentionArgs& a) { a.sequences = -1; }},
     {"negative longest", [](AttentionArgs& a) { a.longest = -1; }},
     {"a longest that cannot hold the tokens", [](AttentionArgs& a) { a.longest = 2; }},
+    {"a rate of dropout of 1", [](AttentionArgs& a) { a.dropoutRate = 1; }},
     {"a scale that is no number", [](AttentionArgs& a) { a.scale = std::numeric_limits<double>::quiet_NaN(); }}};
 
 TEST_F(ArgumentsTest, attention) {

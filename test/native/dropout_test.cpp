@@ -101,6 +101,39 @@ TEST_P(DropoutTest, dropsByPositionWhateverTheValues) {
   EXPECT_EQ(actual, expected);
 }
 
+TEST_P(DropoutTest, dropsAttentionsProbabilitiesAsElementsOfRowsOfHeads) {
+  const int32_t tokens = 6, heads = 3, longest = 7;
+  const double rate = 0.4;
+  const uint64_t key = 11;
+  // Keys of zeros share the attention evenly, and values that are an identity show what each is given.
+  const Tensor zeros = backend_->tensor(tokens, tokens * heads), context = backend_->tensor(tokens, tokens * heads);
+  Values identities;
+  for (int32_t i = 0; i < tokens * tokens * heads; ++i)
+    identities.push_back(i / (tokens * heads) == i % tokens ? 1 : 0);
+  const Tensor values = backend_->tensorFrom(tokens, tokens * heads, identities.data());
+  const auto offsets = backend_->indices({0, tokens});
+  AttentionArgs args;
+  args.q = args.k = zeros.view;
+  args.v = values.view;
+  args.offsets = args.queryOffsets = static_cast<const int32_t*>(offsets->data());
+  args.sequences = 1;
+  args.longest = longest;
+  args.heads = heads;
+  args.headSize = tokens;
+  args.context = context.view;
+  args.dropoutRate = rate;
+  args.dropoutKey = key;
+  backend_->attention(args);
+  Values actual(identities.size());
+  backend_->read(context.view, actual.data());
+  const Values kept = factors(*backend_, rate, key, tokens * heads, longest);
+  for (int32_t row = 0; row < tokens * heads; ++row) {
+    for (int32_t token = 0; token < tokens; ++token) {
+      EXPECT_NEAR(actual[row * tokens + token], kept[row * longest + token] / tokens, 1e-6);
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, DropoutTest, testing::Values("cpu", "cuda", "emulation", "reference"),
                          [](const auto& info) { return std::string(info.param); });
 

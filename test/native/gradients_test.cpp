@@ -143,6 +143,8 @@ class AttentionGradientTest : public GradientTest {
     args.heads = kHeads;
     args.headSize = kHeadSize;
     args.scale = 0.7;
+    args.dropoutRate = dropout_;
+    args.dropoutKey = 5;
     backend_->attention(args);
     return args;
   }
@@ -186,6 +188,7 @@ class AttentionGradientTest : public GradientTest {
 
   std::vector<int32_t> offsets_{0, 3, 4, 8};
   std::vector<int32_t> queryOffsets_ = offsets_;
+  double dropout_ = 0;
 
  private:
   std::vector<Tensor> kept_;
@@ -197,6 +200,12 @@ TEST_F(AttentionGradientTest, attentionBackwardAddsWhatColumnSumsGive) { expectG
 
 TEST_F(AttentionGradientTest, attentionBackwardHoldsWithFewerQueriesThanTokens) {
   queryOffsets_ = {0, 1, 1, 3};
+  expectGradients(false);
+  expectGradients(true);
+}
+
+TEST_F(AttentionGradientTest, attentionBackwardHoldsWhereProbabilitiesAreDroppedOut) {
+  dropout_ = 0.4;
   expectGradients(false);
   expectGradients(true);
 }

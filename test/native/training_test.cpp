@@ -195,7 +195,7 @@ TEST_P(TrainingGradientTest, isThatOfEveryRole) {
       lesson_.model->replace({{name, moved}});
       return objective();
     };
-    const double expected = slope(at, 1.0 / 128), actual = dot(gradient, direction);
+    const double expected = slope(at, 1.0 / 256), actual = dot(gradient, direction);
     EXPECT_NEAR(actual, expected, 5e-4 * std::abs(expected) + rounding) << role;
     lesson_.model->replace({{role, weight}});
   }

@@ -79,6 +79,16 @@ std::vector<AttentionTask> attentionTasks(const AttentionArgs& args, int32_t blo
   return tasks;
 }
 
+namespace {
+
+DroppedOut droppedOutOf(const AttentionArgs& args, const AttentionTask& task, int64_t head) {
+  const int64_t first = (task.firstQuery * int64_t{args.heads} + head) * args.longest;
+  return {DropoutFactors<float>(args.dropoutRate, args.dropoutKey), static_cast<uint32_t>(first),
+          static_cast<uint32_t>(args.heads * args.longest), args.dropoutRate > 0};
+}
+
+}  // namespace
+
 AttentionHead headOf(const AttentionArgs& args, const AttentionTask& task, int64_t head) {
   const int64_t column = head * args.headSize;
   return {task.queries,
@@ -89,7 +99,8 @@ AttentionHead headOf(const AttentionArgs& args, const AttentionTask& task, int64
           constRowsOf(args.k, task.firstToken, column),
           constRowsOf(args.v, task.firstToken, column),
           static_cast<float>(args.scale),
-          args.headMask ? floats(args.headMask)[head] : 1.0f};
+          args.headMask ? floats(args.headMask)[head] : 1.0f,
+          droppedOutOf(args, task, head)};
 }
 
 void attention(const AttentionArgs& args, int threads) {

@@ -10,7 +10,7 @@ namespace {
 
 /// Floats of scratch attentionBackwardKernel carves up.
 size_t scratchFloats(int keys, int headSize) {
-  const size_t scoreRows = 2 * (static_cast<size_t>(headSize) + keys);
+  const size_t scoreRows = 2 * static_cast<size_t>(headSize) + 3 * static_cast<size_t>(keys);
   const size_t headRows = 3 * (static_cast<size_t>(keys) + kQueryBlock);
   return scoreRows * kScoreStride + headRows * headStride(headSize);
 }

@@ -8,9 +8,9 @@
 namespace espalier {
 namespace {
 
-/// With P = softmax(scale * q k') and D = dContext v' before the mask, all transposed (a row a key, a lane a query):
-/// turns the scores in `weights` into P by logSumExp and sets delta_i = sum_j P_ij D_ij, which is
-/// dContext_i . (unmasked context)_i.
+/// With P = softmax(scale * q k') and D = dContext v', times dropout's factors, before the mask, all transposed (a row
+/// a key, a lane a query): turns the scores in `weights` into P by logSumExp and sets delta_i = sum_j P_ij D_ij, which
+/// is dContext_i . (unmasked context)_i.
 inline void weightsAndDeltas(int keys, int lanes, const float* logSumExp, Rows weights, ConstRows weightGradients,
                              float* deltas) {
   for (int lane = 0; lane < lanes; lane += Vec::kWidth) {
@@ -75,6 +75,7 @@ void attentionBackwardKernel(const AttentionBackwardKernelArgs& args, float* scr
   const Rows gradientsTransposed = memory.rows(headSize, kScoreStride);
   const Rows weights = memory.rows(keys, kScoreStride);
   const Rows scores = memory.rows(keys, kScoreStride);
+  const Rows weightsLeft = args.droppedOut.any ? memory.rows(keys, kScoreStride) : weights;
   const Rows queries = memory.rows(kQueryBlock, padded);
   const Rows gradients = memory.rows(kQueryBlock, padded);
   const Rows dq = memory.rows(kQueryBlock, padded);
@@ -102,6 +103,7 @@ void attentionBackwardKernel(const AttentionBackwardKernelArgs& args, float* scr
     transposeHead(count, lanes, headSize, 1.0f, dContext, gradientsTransposed);
     productOfHead(keys, lanes, headSize, args.k, constant(queriesTransposed), weights, args.v);
     product<Left::rows>(keys, lanes, headSize, args.v, constant(gradientsTransposed), scores);
+    if (args.droppedOut.any) dropOut(keys, lanes, args.droppedOut, first, constant(scores), scores);
     weightsAndDeltas(keys, lanes, logSumExp, weights, constant(scores), deltas);
     for (int lane = 0; lane < lanes; lane += Vec::kWidth) maskGradient = maskGradient + Vec::load(deltas + lane);
     if (!flows) continue;
@@ -109,8 +111,9 @@ void attentionBackwardKernel(const AttentionBackwardKernelArgs& args, float* scr
     if (args.dColumnSums.data != nullptr) {
       addColumnGradients(keys, lanes, args.headMask, args.dColumnSums, constant(weights), scores, deltas);
     }
+    if (args.droppedOut.any) dropOut(keys, lanes, args.droppedOut, first, constant(weights), weightsLeft);
     copyHead(count, headSize, dContext, gradients);
-    product<Left::rows>(keys, padded, count, constant(weights), constant(gradients), dv, true);
+    product<Left::rows>(keys, padded, count, constant(weightsLeft), constant(gradients), dv, true);
     scoreGradients(keys, lanes, constant(weights), deltas, scores);
     copyHead(count, headSize, q, queries);
     product<Left::rows>(keys, padded, count, constant(scores), constant(queries), dk, true);

@@ -63,6 +63,17 @@ inline void writeHeadRow(const float* from, float factor, int headSize, float* t
                 [&](int64_t col, int lanes) { storeLanes(Vec::load(from + col) * factors, to + col, lanes); });
 }
 
+/// to[j][i] = from[j][i] times what dropout multiplies the weight of key j with where query first + i asks.
+inline void dropOut(int keys, int lanes, const DroppedOut& droppedOut, int first, ConstRows from, Rows to) {
+  const DropoutFactors<float> factors = droppedOut.factors;
+  for (int j = 0; j < keys; ++j) {
+    const uint32_t element = droppedOut.first + static_cast<uint32_t>(first) * droppedOut.queryStep + j;
+    const float* source = from.data + j * from.stride;
+    float* target = to.data + j * to.stride;
+    for (int i = 0; i < lanes; ++i) target[i] = source[i] * factors.of(element + i * droppedOut.queryStep);
+  }
+}
+
 /// Asks for the cache lines of one head's rows: they lie a whole matrix row apart, where no hardware looks ahead.
 inline void prefetchHead(int first, int rows, int headSize, ConstRows from) {
   for (int i = first; i < first + rows; ++i) {

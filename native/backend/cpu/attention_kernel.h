@@ -57,6 +57,7 @@ void attentionKernel(const AttentionKernelArgs& args, float* scratch) {
   if (args.columnSums != nullptr) {
     sumWeights(args.keys, args.queries, lanes, constant(scores), sums, args.columnSums);
   }
+  if (args.droppedOut.any) dropOut(args.keys, lanes, args.droppedOut, 0, constant(scores), scores);
   copyHead(args.keys, args.headSize, args.v, values);
   product<Left::columns>(args.queries, args.headStride, args.keys, constant(scores), constant(values), context);
 

@@ -16,7 +16,7 @@ void write(DropoutFactors<float> factors, int64_t first, int64_t count, float* t
 }  // namespace
 
 void dropout(const DropoutArgs& args, int threads) {
-  const DropoutFactors<float> factors(args);
+  const DropoutFactors<float> factors(args.rate, args.key);
   const int64_t cols = args.x.cols;
   forEachChunk(threads, args.x.rows, rowsPerChunk(cols), [&](int64_t first, int64_t rows) {
     float* rowFactors = threadScratch(static_cast<size_t>(cols));

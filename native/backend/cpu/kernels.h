@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "backend/ops.h"
+#include "backend/dropout.h"
 
 namespace espalier {
 
@@ -52,6 +52,13 @@ struct ActivationBackwardKernelArgs {
 constexpr int kQueryBlock = 64;
 constexpr int kScoreStride = kQueryBlock + 16;
 
+/// Which probabilities of a head are dropped out: elements numbered from the first query's first key on.
+struct DroppedOut {
+  DropoutFactors<float> factors;
+  uint32_t first, queryStep;
+  bool any;
+};
+
 /// What attention's forward and backward share: one head of one sequence and some of its queries; pointers are at the
 /// head's first column.
 struct AttentionHead {
@@ -59,6 +66,7 @@ struct AttentionHead {
   int headStride;  // of a head's rows in scratch: at least headSize, a multiple of every vector width
   ConstRows q, k, v;
   float scale, headMask;
+  DroppedOut droppedOut;
 };
 
 /// At most kQueryBlock queries.

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include "backend/dropout.h"
 #include "backend/reference/operations.h"
 
 namespace espalier::reference {
@@ -25,12 +26,28 @@ void forEachQuery(const AttentionArgs& args, const Body& body) {
   }
 }
 
+/// What dropout multiplies the probability of each key with.
+template <typename T>
+class DroppedOut {
+ public:
+  explicit DroppedOut(const AttentionArgs& args) : args_(args), factors_(args.dropoutRate, args.dropoutKey) {}
+
+  T of(int64_t query, int64_t head, int64_t key) const {
+    return factors_.of((query * args_.heads + head) * args_.longest + key);
+  }
+
+ private:
+  const AttentionArgs& args_;
+  DropoutFactors<T> factors_;
+};
+
 }  // namespace
 
 template <typename T>
 void attention(const AttentionArgs& args) {
   const int64_t size = args.headSize;
   const T* headMask = vectorOf<T>(args.headMask);
+  const DroppedOut<T> droppedOut(args);
   std::vector<T> probability(static_cast<size_t>(args.longest));
   for (int64_t t = 0; t < args.columnSums.rows; ++t) *args.columnSums.row<T>(t) = 0;
   forEachQuery(args, [&](int32_t s, int64_t query, int64_t head) {
@@ -49,7 +66,9 @@ void attention(const AttentionArgs& args) {
     }
     for (int64_t d = 0; d < size; ++d) {
       T value = 0;
-      for (int64_t t = 0; t < tokens; ++t) value += probability[t] * args.v.row<T>(first + t)[head * size + d];
+      for (int64_t t = 0; t < tokens; ++t) {
+        value += probability[t] * droppedOut.of(query, head, t) * args.v.row<T>(first + t)[head * size + d];
+      }
       args.context.row<T>(query)[head * size + d] = value / sum * (headMask ? headMask[head] : T(1));
     }
     if (args.columnSums) {
@@ -59,8 +78,8 @@ void attention(const AttentionArgs& args) {
   });
 }
 
-// With p the probabilities of one query and dp[t] = dContext . v[t]:
-//   headMaskGradient = dContext . (unmasked context) = sum p dp;  dv[t] += mask p[t] dContext
+// With p the probabilities of one query, f what dropout multiplies them with, and dp[t] = f[t] dContext . v[t]:
+//   headMaskGradient = dContext . (unmasked context) = sum p dp;  dv[t] += mask f[t] p[t] dContext
 //   g[t] = mask dp[t] + dColumnSums[t];  dScore[t] = p[t] (g[t] - sum p g);  dq = scale sum dScore[t] k[t];  dk[t] +=
 //   scale dScore[t] q
 template <typename T>
@@ -76,6 +95,7 @@ void attentionBackward(const AttentionBackwardArgs& args) {
       std::fill_n(args.dv.row<T>(r), args.dv.cols, T(0));
     }
   }
+  const DroppedOut<T> droppedOut(forward);
   std::vector<T> probability(static_cast<size_t>(forward.longest));
   std::vector<T> dProbability(static_cast<size_t>(forward.longest));
   forEachQuery(forward, [&](int32_t s, int64_t query, int64_t head) {
@@ -88,7 +108,7 @@ void attentionBackward(const AttentionBackwardArgs& args) {
     for (int64_t t = 0; t < tokens; ++t) {
       const T score = scale * dot(q, forward.k.row<T>(first + t) + column, size);
       probability[t] = std::exp(score - forward.logSumExp.row<T>(query)[head]);
-      dProbability[t] = dot(dContext, forward.v.row<T>(first + t) + column, size);
+      dProbability[t] = droppedOut.of(query, head, t) * dot(dContext, forward.v.row<T>(first + t) + column, size);
       dMask += probability[t] * dProbability[t];
     }
     if (args.headMaskGradient) args.headMaskGradient.row<T>(args.groups[s])[head] += dMask;
@@ -102,10 +122,11 @@ void attentionBackward(const AttentionBackwardArgs& args) {
     }
     for (int64_t t = 0; t < tokens; ++t) {
       const T dScore = probability[t] * (dProbability[t] - weighted);
+      const T weight = mask * probability[t] * droppedOut.of(query, head, t);
       for (int64_t d = 0; d < size; ++d) {
         args.dq.row<T>(query)[column + d] += scale * dScore * forward.k.row<T>(first + t)[column + d];
         args.dk.row<T>(first + t)[column + d] += scale * dScore * q[d];
-        args.dv.row<T>(first + t)[column + d] += mask * probability[t] * dContext[d];
+        args.dv.row<T>(first + t)[column + d] += weight * dContext[d];
       }
     }
   });

@@ -63,7 +63,7 @@ void addScaled(const AddScaledArgs& args) {
 
 template <typename T>
 void dropout(const DropoutArgs& args) {
-  const DropoutFactors<T> factors(args);
+  const DropoutFactors<T> factors(args.rate, args.key);
   for (int64_t r = 0; r < args.y.rows; ++r) {
     for (int64_t c = 0; c < args.y.cols; ++c) {
       const T residual = args.residual ? args.residual.row<T>(r)[c] : T(0);

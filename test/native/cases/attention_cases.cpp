@@ -13,6 +13,7 @@ struct AttentionShape {
   int32_t headSize;
   bool headMask = true;
   float sharpness = 1;  // scales q: large values make one-hot probabilities
+  double dropout = 0;
 };
 
 AttentionArgs attentionInputs(Run& run, const AttentionShape& shape) {
@@ -30,6 +31,8 @@ AttentionArgs attentionInputs(Run& run, const AttentionShape& shape) {
   args.headSize = shape.headSize;
   args.scale = 1 / std::sqrt(static_cast<double>(shape.headSize));
   if (shape.headMask) args.headMask = run.vector(shape.heads);
+  args.dropoutRate = shape.dropout;
+  args.dropoutKey = 0x0123456789abcdef;
   return args;
 }
 
@@ -43,7 +46,8 @@ struct AlsoWanted {
 double magnitudeOf(const AttentionShape& shape) { return std::max(1.0, static_cast<double>(shape.sharpness) / 4); }
 
 OperationCase attentionCase(const std::string& name, const AttentionShape& shape, AlsoWanted wanted = {}) {
-  return {name, shape.batch,
+  return {name,
+          shape.batch,
           [=](Run& run) {
             AttentionArgs args = attentionInputs(run, shape);
             args.context = run.output(run.queries(), args.q.cols);
@@ -51,7 +55,9 @@ OperationCase attentionCase(const std::string& name, const AttentionShape& shape
             if (wanted.columnSums) args.columnSums = run.output(run.tokens(), 1, sumsDType(run.backend().dtype()));
             run.backend().attention(args);
           },
-          magnitudeOf(shape)};
+          magnitudeOf(shape),
+          false,
+          shape.dropout > 0};
 }
 
 struct Wanted {
@@ -62,7 +68,8 @@ struct Wanted {
 };
 
 OperationCase attentionBackwardCase(const std::string& name, const AttentionShape& shape, Wanted wanted = {}) {
-  return {name, shape.batch,
+  return {name,
+          shape.batch,
           [=](Run& run) {
             AttentionBackwardArgs args;
             args.forward = attentionInputs(run, shape);
@@ -83,7 +90,9 @@ OperationCase attentionBackwardCase(const std::string& name, const AttentionShap
             if (wanted.columnSums) args.dColumnSums = run.input(run.tokens(), 1);
             run.backend().attentionBackward(args);
           },
-          magnitudeOf(shape)};
+          magnitudeOf(shape),
+          false,
+          shape.dropout > 0};
 }
 
 const std::vector<int32_t> kLengths{3, 1, 12, 0, 7};
@@ -115,6 +124,9 @@ std::vector<OperationCase> attentionCases() {
   both("LongSequences", {{{130, 65, 257}}, 2, 32});
   both("AtMaximumLength", {{{512}, {3}}, 2, 64});
   both("NearlyOneHot", {kAllAsk, 2, 32, true, 20});
+  both("DroppedOut", {kAllAsk, 3, 32, true, 1, 0.3});
+  both("DroppedOutSomeAsk", {kSomeAsk, 3, 33, true, 1, 0.3});
+  both("DroppedOutLongSequences", {{{130, 65, 257}}, 2, 64, false, 1, 0.1});
   // Up to two tiles of keys, of 32 rows or 64, a device looks at them again while they are there.
   for (const std::vector<int32_t>& lengths : {std::vector<int32_t>{64, 33, 5}, {128, 65, 100, 3}}) {
     const std::string name = "attentionColumnSumsOfUpTo" + std::to_string(lengths.front());
@@ -127,6 +139,8 @@ std::vector<OperationCase> attentionCases() {
   cases.push_back(attentionCase("attentionWithoutLogSumExp", {kAllAsk, 2, 32}, {false, false}));
   cases.push_back(attentionCase("attentionColumnSumsWithoutLogSumExp", {kAllAsk, 2, 32}, {false, true}));
   cases.push_back(attentionBackwardCase("attentionBackwardMaskOnly", {kAllAsk, 3, 32}, {false, true}));
+  cases.push_back(
+      attentionBackwardCase("attentionBackwardMaskOnlyDroppedOut", {kAllAsk, 3, 32, true, 1, 0.3}, {false, true}));
   cases.push_back(attentionBackwardCase("attentionBackwardInputsOnly", {kAllAsk, 3, 32}, {true, false}));
   cases.push_back(attentionBackwardCase("attentionBackwardOneGroup", {kSomeAsk, 3, 32}, {true, true, true}));
   cases.push_back(
@@ -141,7 +155,8 @@ OperationCase randomAttention(Random& random) {
     batch.queries.push_back(random.between(0, batch.lengths.back()));
   }
   if (random.chance()) batch.queries = batch.lengths;
-  const AttentionShape shape{batch, random.between(1, 7), random.between(1, 70), random.chance()};
+  const AttentionShape shape{batch, random.between(1, 7),       random.between(1, 70), random.chance(),
+                             1,     random.chance() ? 0.2 : 0.0};
   if (random.chance()) return attentionCase("attention", shape, {random.chance(), random.chance()});
   return attentionBackwardCase("attentionBackward", shape,
                                {random.chance(), random.chance(), random.chance(), random.chance()});

@@ -131,6 +131,8 @@ struct OperationCase {
   double magnitude = 1;
   /// Whether a device takes another way for a sequence where longer ones are beside it.
   bool dependsOnLongest = false;
+  /// Whether results depend on the place in the batch: what dropout drops does.
+  bool dependsOnPlace = false;
 
   friend void PrintTo(const OperationCase& operation, std::ostream* out) { *out << operation.name; }
 };

@@ -100,7 +100,8 @@ __device__ void addUpRows(const Sums (&weights)[kPieces], const float (&factors)
   });
 }
 
-template <typename Policy, int kSize, ColumnSums kColumnSums>
+/// kDropsOut: of floats only, whose column sums are then left to later.
+template <typename Policy, int kSize, ColumnSums kColumnSums, bool kDropsOut = false>
 __global__ void __launch_bounds__(kWarps<Policy, kSize>* kWarp,
                                   residentWarps<Policy, kSize>(kColumnSums) / kWarps<Policy, kSize>)
     attentionKernel(Forward<typename Policy::Element> args) {
@@ -156,6 +157,13 @@ __global__ void __launch_bounds__(kWarps<Policy, kSize>* kWarp,
       multiplyTransposed<Policy, kSize>(weights, myQueries, stageOf(keyTiles, tile), columns);
       softmax.take(weights, scale, columns, corrections);
       if (tile > 0) scaleRows(context, corrections);
+      if constexpr (kDropsOut) {
+        forEachSum<kColumns / kPiece>(columns, [&](int piece, int half, int i) {
+          const int64_t query = mine.first + laneIndex() / 4 + i / 2 * 8;
+          const int key = tile * kColumns + columnOf(piece, half, i);
+          weights[piece][half][i] *= inputs.droppedOut.of(query, place.head, key);
+        });
+      }
     }
     waitForCopies<2>();
     __syncthreads();  // values are there
@@ -214,7 +222,8 @@ bool launchAttention(const AttentionArgs& args, float* exactLogSumExp, float* he
   using Layout = TileLayout<T, kSize>;
   require(args.scale > 0, "attention on CUDA takes a positive scale: the largest score has the largest weight");
   const BlockPlan plan(args, kTileColumns<T>, kWarps<Policy, kSize>);
-  const bool here = headSums != nullptr && plan.tiles == 1 && args.longest <= kKeysAtHand<T>;
+  const bool dropsOut = args.dropoutRate > 0;
+  const bool here = headSums != nullptr && !dropsOut && plan.tiles == 1 && args.longest <= kKeysAtHand<T>;
   const Forward<T> forward{AttentionInputs<T>(args),
                            HeadMatrix<T>(args.context, args.headSize),
                            args.logSumExp,
@@ -224,9 +233,17 @@ bool launchAttention(const AttentionArgs& args, float* exactLogSumExp, float* he
                            headSums};
   size_t bytes = Layout::bytes(plan.rows) + 2 * Layout::bytes(plan.stages * plan.stageRows);
   if (here) bytes += sizeof(float) * static_cast<size_t>(plan.rows / kPiece * kKeysAtHand<T>);
-  const auto kernel = here                        ? &attentionKernel<Policy, kSize, ColumnSums::here>
-                      : exactLogSumExp != nullptr ? &attentionKernel<Policy, kSize, ColumnSums::later>
-                                                  : &attentionKernel<Policy, kSize, ColumnSums::none>;
+  auto kernel = here                        ? &attentionKernel<Policy, kSize, ColumnSums::here>
+                : exactLogSumExp != nullptr ? &attentionKernel<Policy, kSize, ColumnSums::later>
+                                            : &attentionKernel<Policy, kSize, ColumnSums::none>;
+  if constexpr (std::is_same_v<T, float>) {
+    if (dropsOut) {
+      kernel = exactLogSumExp != nullptr ? &attentionKernel<Policy, kSize, ColumnSums::later, true>
+                                         : &attentionKernel<Policy, kSize, ColumnSums::none, true>;
+    }
+  } else if (dropsOut) {
+    throw Error(ErrorCode::unsupported, "attention in 16 bits on CUDA has no dropout");
+  }
   launch(kernel, plan.grid(args.sequences), plan.block(), bytes, stream, forward);
   return here;
 }

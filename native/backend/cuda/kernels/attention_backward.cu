@@ -5,9 +5,9 @@ namespace espalier::cuda {
 
 namespace {
 
-// With p the probabilities of a query, dp = dContext v' and D = sum p dp, which is the gradient of the query's
-// (unmasked) context times the context itself:
-//   dScore = p (dp - D);  dq = mask scale dScore k;  dk = mask scale dScore' q;  dv = mask p' dContext.
+// With p the probabilities of a query, f what dropout multiplies them with, dp = f (dContext v') and D = sum p dp,
+// which is the gradient of the query's (unmasked) context times the context itself:
+//   dScore = p (dp - D);  dq = mask scale dScore k;  dk = mask scale dScore' q;  dv = mask (f p)' dContext.
 // Where the probabilities' sums c over queries have a gradient of their own, with E = mask D + sum p dc,
 //   dScore = p (mask dp + dc - E);  dq = scale dScore k;  dk = scale dScore' q.
 // One kernel goes over tiles of queries for D and dq, another one over tiles of keys for dk and dv; neither adds to
@@ -169,6 +169,13 @@ __global__ void __launch_bounds__(kMostWarps* kWarp, kLeastBlocks<Policy, kColum
     Sums weights[kPieces], products[kPieces];
     multiplyTransposed<Policy, kSize>(weights, shared.rowsOfWarp(0), shared.rightTile(0, step), columns);
     multiplyTransposed<Policy, kSize>(products, shared.rowsOfWarp(1), shared.rightTile(1, step), columns);
+    if (inputs.droppedOut.any) {
+      const int firstKey = static_cast<int>(keysOfStep(step).first - keys.first);
+      forEachSum<kPieces>(columns, [&](int piece, int half, int i) {
+        const int64_t query = mine.first + laneIndex() / 4 + i / 2 * 8;
+        products[piece][half][i] *= inputs.droppedOut.of(query, head, firstKey + columnOf(piece, half, i));
+      });
+    }
     forEachSum<kPieces>(columns, [&](int piece, int half, int i) {
       float& weight = weights[piece][half][i];
       const bool inside = columnOf(piece, half, i) < columns;
@@ -269,8 +276,21 @@ __global__ void __launch_bounds__(kMostWarps* kWarp, kLeastBlocks<Policy, kColum
       const int column = columnOf(piece, half, i);
       weight = column < columns ? weightOf(roundedProduct(weight, inputs.scale), logSumExp[column]) : 0.0f;
     });
-    multiplyAdd<Policy, kSize>(dv, weights, shared.rightTile(1, step), columns);
+    const auto dropOut = [&](const Sums(&from)[kPieces]) {  // to products
+      forEachSum<kPieces>(columns, [&](int piece, int half, int i) {
+        const int64_t query = queries.first + step * kColumns + columnOf(piece, half, i);
+        const int key = static_cast<int>(mine.first - keys.first) + place.firstRow + laneIndex() / 4 + i / 2 * 8;
+        products[piece][half][i] = from[piece][half][i] * inputs.droppedOut.of(query, head, key);
+      });
+    };
+    if (inputs.droppedOut.any) {
+      dropOut(weights);
+      multiplyAdd<Policy, kSize>(dv, products, shared.rightTile(1, step), columns);
+    } else {
+      multiplyAdd<Policy, kSize>(dv, weights, shared.rightTile(1, step), columns);
+    }
     multiplyTransposed<Policy, kSize>(products, shared.rowsOfWarp(1), shared.rightTile(1, step), columns);
+    if (inputs.droppedOut.any) dropOut(products);
     forEachSum<kPieces>(columns, [&](int piece, int half, int i) {
       const int column = columnOf(piece, half, i);
       if constexpr (kColumnGradients) {

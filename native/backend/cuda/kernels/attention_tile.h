@@ -11,6 +11,7 @@
 #include "backend/cuda/kernels/vectors.h"
 #include "backend/cuda/kernels/warp_products.h"
 #include "backend/cuda/mma.h"
+#include "backend/dropout.h"
 #include "backend/table.h"
 
 namespace espalier::cuda {
@@ -29,6 +30,23 @@ struct HeadMatrix {
       : rows(matrix), aligned(startAligned({matrix}) && headSize % kWidest<T> == 0) {}
 };
 
+/// What dropout multiplies the probability of a key with. Elements are numbered modulo 2^32.
+struct DroppedOut {
+  DropoutFactors<float> factors;
+  uint32_t heads, longest;
+  bool any;
+
+  explicit DroppedOut(const AttentionArgs& args)
+      : factors(args.dropoutRate, args.dropoutKey),
+        heads(static_cast<uint32_t>(args.heads)),
+        longest(static_cast<uint32_t>(args.longest)),
+        any(args.dropoutRate > 0) {}
+
+  __device__ float of(int64_t query, int head, int key) const {
+    return factors.of((static_cast<uint32_t>(query) * heads + head) * longest + key);
+  }
+};
+
 /// The inputs as kernels take them.
 template <typename T>
 struct AttentionInputs {
@@ -39,6 +57,7 @@ struct AttentionInputs {
   int heads = 0;
   int headSize = 0;
   float scale = 1;
+  DroppedOut droppedOut;
 
   AttentionInputs(const AttentionArgs& args)
       : q(args.q, args.headSize),
@@ -49,7 +68,8 @@ struct AttentionInputs {
         headMask(static_cast<const T*>(args.headMask)),
         heads(args.heads),
         headSize(args.headSize),
-        scale(static_cast<float>(args.scale)) {}
+        scale(static_cast<float>(args.scale)),
+        droppedOut(args) {}
 
   __device__ float mask(int head) const { return headMask ? toFloat(headMask[head]) : 1.0f; }
 };

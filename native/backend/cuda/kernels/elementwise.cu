@@ -250,8 +250,8 @@ template <typename T>
 void dropout(const DropoutArgs& args, Stream stream) {
   const auto start = [&](auto kernel) {
     launch(kernel, blocksFor(cellsOf(args.y.rows, args.y.cols, kWidest<T>)), dim3(kThreads), 0, stream,
-           RowsOf<const T>(args.x), DropoutFactors<float>(args), RowsOf<const T>(args.residual), args.y.rows,
-           args.y.cols, RowsOf<T>(args.y));
+           RowsOf<const T>(args.x), DropoutFactors<float>(args.rate, args.key), RowsOf<const T>(args.residual),
+           args.y.rows, args.y.cols, RowsOf<T>(args.y));
   };
   startAligned({args.x, args.residual, args.y}) ? start(dropoutKernel<T, true>) : start(dropoutKernel<T, false>);
 }
