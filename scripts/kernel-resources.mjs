@@ -35,8 +35,12 @@ const TENSOR_CORES = [
  * kernels' launchers compute them; attention's for sequences of 128 tokens. The first match counts.
  */
 const LAUNCHES = [
-  [/^attentionKernel<.*, (\d+)>/, ({ name, bound, size }) => attentionLaunch(name, bound, size, 1)],
-  [/^(?:query|key)GradientKernel<.*, (\d+)>/, ({ name, bound, size }) => attentionLaunch(name, bound, size, 2)],
+  [/^attentionKernel<.*, (\d+), /, (kernel) => attentionLaunch(kernel, [1, 2], columnSumsFloats)],
+  [
+    /^(?:query|key)GradientKernel<.*, (\d+), /,
+    (kernel) => attentionLaunch(kernel, [2, 2], ({ passing }) => 2 * passing),
+  ],
+  [/^headSumsKernel<.*, (\d+)>/, (kernel) => attentionLaunch(kernel, [1, 1], ({ passing }) => passing)],
   [/^linearKernel<.*, (\d+)>/, ({ bound, size }) => hopperLaunch(bound, size)],
   [/^layerNorm(?:Backward)?Kernel</, () => ({ threads: 128, sharedBytes: 0 })],
   [/^lossKernel</, () => ({ threads: 32, sharedBytes: 0 })],
@@ -45,28 +49,34 @@ const LAUNCHES = [
   [/^removeNeuronKernel$/, () => ({ threads: 256, sharedBytes: 256 * 16 + 2 * 64 * 8 + 2 * 256 * 8 })],
   [/^unitColumnsKernel$/, () => ({ threads: 32, sharedBytes: 0 })],
   [/^squaredErrorsKernel$/, () => ({ threads: 256, sharedBytes: 256 * 8 })],
-  [/./, () => ({ threads: 256, sharedBytes: 0 })],
+  [/./, ({ bound }) => bound === undefined && { threads: 256, sharedBytes: 0 }],
 ];
 
 function launchOf(name, bound) {
   for (const [pattern, launch] of LAUNCHES) {
     const match = pattern.exec(name);
-    if (match) return launch({ name, bound, size: Number(match[1]) });
+    const launched = match && launch({ name, bound, size: Number(match[1]) });
+    if (launched) return launched;
   }
+  return fail(`${name} has launch bounds, but how it is launched is not known (give it an entry in LAUNCHES)`);
 }
 
 const elementBytes = (name) => (/__half|__nv_bfloat16/.test(name) ? 2 : 4);
 
-/** A block's own rows of `operands` matrices, 16 a warp, and two stages of the two matrices that pass by. */
-function attentionLaunch(name, bound, headSize, operands) {
+/** A block's own rows of `own` matrices, 16 a warp, two stages of the `passing` matrices that pass by, and floats. */
+function attentionLaunch({ name, bound, size }, [own, passing], floatsOf) {
   const threads = Math.min(bound, (128 / 16) * 32);
   const bytes = elementBytes(name);
-  const passing = 2 * 2 * (bytes === 2 ? 64 : 32);
-  const rowBytes = (headSize + 16 / bytes) * bytes;
-  // The gradients need two floats of every query that passes by.
-  const floats = operands === 2 ? passing : 0;
-  return { threads, sharedBytes: ((operands * threads) / 2 + passing) * rowBytes + 4 * floats };
+  const rows = { own: threads / 2, passing: 2 * tileColumns(name) };
+  const rowBytes = size * bytes + 16;
+  const floats = floatsOf({ name, ...rows });
+  return { threads, sharedBytes: (own * rows.own + passing * rows.passing) * rowBytes + 4 * floats };
 }
+
+const tileColumns = (name) => (elementBytes(name) === 2 ? 64 : 32);
+
+/** Where a block adds up the column sums: one of each warp for each key at hand. */
+const columnSumsFloats = ({ name, own }) => (name.includes('(ColumnSums)2') ? (own / 16) * 2 * tileColumns(name) : 0);
 
 function hopperLaunch(threads, columns) {
   const stages = columns > 128 ? 5 : 6;

@@ -164,6 +164,12 @@ void Backend::read(const Matrix& view, float* values) { readView(*table_, state_
 
 void Backend::read(const Matrix& view, double* values) { readView(*table_, state_, view, values); }
 
+std::vector<double> Backend::readDoubles(const Matrix& view) {
+  std::vector<double> values(static_cast<size_t>(view.rows * view.cols));
+  read(view, values.data());
+  return values;
+}
+
 void Backend::write(const Matrix& view, const float* values) { writeView(*table_, state_, values, view); }
 
 void Backend::write(const Matrix& view, const double* values) { writeView(*table_, state_, values, view); }

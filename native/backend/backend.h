@@ -105,6 +105,7 @@ class Backend : public std::enable_shared_from_this<Backend> {
   /// Host copy of a tensor's values, rows * cols of them, as f32 or f64.
   void read(const Matrix& view, float* values);
   void read(const Matrix& view, double* values);
+  std::vector<double> readDoubles(const Matrix& view);
   /// Puts host values in the place of a tensor's, rows * cols of them.
   void write(const Matrix& view, const float* values);
   void write(const Matrix& view, const double* values);

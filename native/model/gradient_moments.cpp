@@ -20,10 +20,7 @@ void GradientMoments::add(size_t layer, Sublayer sublayer, const Matrix& gradien
 }
 
 std::vector<double> GradientMoments::read(size_t layer, Sublayer sublayer) const {
-  const Matrix& view = sum(layer, sublayer).view;
-  std::vector<double> values(static_cast<size_t>(view.rows * view.cols));
-  model_->backend().read(view, values.data());
-  return values;
+  return model_->backend().readDoubles(sum(layer, sublayer).view);
 }
 
 const Tensor& GradientMoments::sum(size_t layer, Sublayer sublayer) const {

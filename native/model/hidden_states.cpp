@@ -42,11 +42,7 @@ class Accumulator {
   }
 
  private:
-  std::vector<double> read(const Tensor& tensor) {
-    std::vector<double> values(static_cast<size_t>(tensor.view.rows * tensor.view.cols));
-    backend_.read(tensor.view, values.data());
-    return values;
-  }
+  std::vector<double> read(const Tensor& tensor) { return backend_.readDoubles(tensor.view); }
 
   Backend& backend_;
   int64_t rows_ = 0;

@@ -121,15 +121,10 @@ double Training::gradientNorm() {
     if (slot.vector || gradient.rows == 0 || gradient.cols == 0) continue;
     backend_.columnSums({gradient, ofWidth(sums, gradient.cols), ofWidth(squaresOf, gradient.cols)});
   }
-  const auto read = [&](const Matrix& view) {
-    std::vector<double> values(static_cast<size_t>(view.cols));
-    backend_.read(view, values.data());
-    return values;
-  };
   double squares = 0;
-  for (double value : read(gradients_.vectors.view)) squares += value * value;
+  for (double value : backend_.readDoubles(gradients_.vectors.view)) squares += value * value;
   for (const auto& [cols, tensor] : squaresOf) {
-    for (double square : read(tensor.view)) squares += square;
+    for (double square : backend_.readDoubles(tensor.view)) squares += square;
   }
   return std::sqrt(squares);
 }

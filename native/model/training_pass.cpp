@@ -20,14 +20,8 @@ uint64_t mixed(uint64_t key) {
 constexpr uint64_t kEmbeddings = 0;
 constexpr uint64_t ofLayer(size_t layer) { return 1 + 3 * static_cast<uint64_t>(layer); }
 
-std::vector<double> readDoubles(Backend& backend, const Matrix& view) {
-  std::vector<double> values(static_cast<size_t>(view.rows * view.cols));
-  backend.read(view, values.data());
-  return values;
-}
-
 std::vector<double> rowSquares(Backend& backend, const Matrix& view) {
-  const std::vector<double> values = readDoubles(backend, view);
+  const std::vector<double> values = backend.readDoubles(view);
   std::vector<double> squares(static_cast<size_t>(view.rows), 0);
   for (size_t i = 0; i < values.size(); ++i) squares[i / static_cast<size_t>(view.cols)] += values[i] * values[i];
   return squares;
@@ -150,7 +144,7 @@ void TrainingPass::teach(const CancelToken& cancel) {
   }
   const Matrix logits = workspace_.matrix(logits_.rows, logits_.cols);
   makeHead(teacher, workspace_)->forward(hidden, logits);
-  teacherLogits_ = readDoubles(backend_, logits);
+  teacherLogits_ = backend_.readDoubles(logits);
 }
 
 Matrix TrainingPass::judge(const Labels& labels) {
@@ -158,11 +152,11 @@ Matrix TrainingPass::judge(const Labels& labels) {
   const Matrix losses = workspace_.matrix(part_.sequences, 1);
   const Matrix dLogits = workspace_.matrix(logits_.rows, logits_.cols);
   backend_.loss({labels.loss, logits_, partLabels.data(), losses, dLogits, tokens_.rows().offsets});
-  losses_ = readDoubles(backend_, losses);
+  losses_ = backend_.readDoubles(losses);
   const Distillation& distillation = options_.distillation;
   if (distillation.teacher == nullptr) return dLogits;
-  std::vector<double> gradients = readDoubles(backend_, dLogits);
-  distilLogits(distillation, model_.spec().head, ownOffsets(batch_, part_), readDoubles(backend_, logits_),
+  std::vector<double> gradients = backend_.readDoubles(dLogits);
+  distilLogits(distillation, model_.spec().head, ownOffsets(batch_, part_), backend_.readDoubles(logits_),
                teacherLogits_, logits_.cols, losses_, gradients);
   backend_.write(dLogits, gradients.data());
   return dLogits;
@@ -224,7 +218,7 @@ void TrainingPass::report(PassResult& result) const {
   const std::vector<int32_t> offsets = ownOffsets(batch_, part_);
   std::vector<bool> there(static_cast<size_t>(part_.tokens), true);
   std::vector<double> thresholds;
-  if (options_.soft != nullptr) thresholds = readDoubles(backend_, thresholdGradients_.view);
+  if (options_.soft != nullptr) thresholds = backend_.readDoubles(thresholdGradients_.view);
   for (size_t l = 0; l < passed_.size(); ++l) {
     const Passed& passed = passed_[l];
     if (!passed.trace.softMasks) {
@@ -232,7 +226,7 @@ void TrainingPass::report(PassResult& result) const {
           options_.soft != nullptr ? std::count(there.begin(), there.end(), true) : passed.output.kept.remaining.tokens;
       continue;
     }
-    const std::vector<double> masks = readDoubles(backend_, passed.trace.softMasks);
+    const std::vector<double> masks = backend_.readDoubles(passed.trace.softMasks);
     for (size_t s = 0; s + 1 < offsets.size(); ++s) {
       double sum = 0;
       for (int32_t token = offsets[s]; token < offsets[s + 1]; ++token) {

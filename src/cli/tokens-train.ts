@@ -1,5 +1,6 @@
-import type { Command } from 'commander';
+import type { Command, Option } from 'commander';
 import { trainTokens } from '../index.js';
+import { EspalierError } from '../native/errors.js';
 import { type TrainingMethod, trainingMethods } from '../tokens/methods.js';
 import { addDroppingOptions, type DroppingFlags, droppingOptionsOf } from './dropping-options.js';
 import { choiceOption, ratioOption } from './options.js';
@@ -10,6 +11,9 @@ interface TokensTrainFlags extends DroppingFlags {
   method: TrainingMethod;
   macs?: number;
 }
+
+/** What only the method `learned` goes by. */
+const ofLearned = ['lambda', 'temperature', 'thresholdLearningRate', 'softEpochs', 'softLearningRate'] as const;
 
 export function addTokensTrain(tokens: Command, signal: AbortSignal): void {
   const command = tokens
@@ -30,6 +34,11 @@ export function addTokensTrain(tokens: Command, signal: AbortSignal): void {
   addDroppingOptions(addTrainedOutputOptions(command)).action((directory: string, flags: TokensTrainFlags) =>
     runTraining(directory, flags, signal, (model, options) => {
       const { method, macs } = flags;
+      const idle = method === 'learned' ? undefined : ofLearned.find((flag) => flags[flag] !== undefined);
+      if (idle) {
+        const { long } = command.options.find((option) => option.attributeName() === idle) as Option;
+        throw new EspalierError('ERR_OPTION', `${long} is of the method learned alone (leave it out)`);
+      }
       return trainTokens(model, { ...options, ...droppingOptionsOf(flags), method, macs });
     }),
   );

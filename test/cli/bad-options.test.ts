@@ -201,6 +201,12 @@ const cases: [string[], number, string, string][] = [
   [[...tokensTrain, '--macs', '0'], 2, 'ERR_OPTION', "--macs cannot be '0' (give a number above 0, at most 1)"],
   [[...tokensTrain, '--soft-epochs', '0'], 2, 'ERR_OPTION', "--soft-epochs cannot be '0' (give a whole number, at "],
   [[...tokensTrain, '--method', 'fast'], 2, 'ERR_OPTION', "--method cannot be 'fast' (give learned, manual, top-k, "],
+  [
+    [...tokensTrain, '--method', 'manual', '--macs', '0.5', '--soft-learning-rate', '1e-5'],
+    2,
+    'ERR_OPTION',
+    '--soft-learning-rate is of the method learned alone (leave it out)',
+  ],
   [[...tokensTrain, '--method', 'manual'], 2, 'ERR_OPTION', 'the method manual needs to know how much work to leave'],
   [
     [...tokensTrain, '--method', 'top-k', '--macs', '0.01'],

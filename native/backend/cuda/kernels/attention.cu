@@ -161,7 +161,8 @@ __global__ void __launch_bounds__(kWarps<Policy, kSize>* kWarp,
         forEachSum<kColumns / kPiece>(columns, [&](int piece, int half, int i) {
           const int64_t query = mine.first + laneIndex() / 4 + i / 2 * 8;
           const int key = tile * kColumns + columnOf(piece, half, i);
-          weights[piece][half][i] *= inputs.droppedOut.of(query, place.head, key);
+          float& weight = weights[piece][half][i];
+          weight = inputs.droppedOut.of(weight, query, place.head, key);
         });
       }
     }

@@ -13,8 +13,10 @@ namespace {
 // One kernel goes over tiles of queries for D and dq, another one over tiles of keys for dk and dv; neither adds to
 // what another block writes.
 
-/// Without dq and dk nothing flows from columnSums.
-bool hasColumnGradients(const AttentionBackwardArgs& args) { return args.dColumnSums && args.dq; }
+/// Whether there is what only training has. Without dq and dk nothing flows from columnSums.
+bool isTraining(const AttentionBackwardArgs& args) {
+  return (args.dColumnSums && args.dq) || args.forward.dropoutRate > 0;
+}
 
 /// attentionBackward()'s parts of its memory.
 struct BackwardScratch {
@@ -24,13 +26,13 @@ struct BackwardScratch {
 
   BackwardScratch(const AttentionBackwardArgs& args, void* memory) {
     contextProducts = static_cast<float*>(memory);
-    rowProducts = contextProducts + (hasColumnGradients(args) ? productCount(args) : 0);
+    rowProducts = contextProducts + (isTraining(args) ? productCount(args) : 0);
     sequenceSums = rowProducts + productCount(args);
   }
 
   static size_t bytes(const AttentionBackwardArgs& args) {
     const auto sequenceSums = static_cast<size_t>(args.forward.sequences) * static_cast<size_t>(args.forward.heads);
-    return (productCount(args) * (hasColumnGradients(args) ? 2 : 1) + sequenceSums) * sizeof(float);
+    return (productCount(args) * (isTraining(args) ? 2 : 1) + sequenceSums) * sizeof(float);
   }
 
  private:
@@ -39,13 +41,13 @@ struct BackwardScratch {
   }
 };
 
-/// What nvcc is told of the blocks of a multiprocessor: left to itself (0), it spills registers where columns have
-/// gradients and products are full.
-template <typename Policy, bool kColumnGradients>
-constexpr int kLeastBlocks = kColumnGradients&& std::is_same_v<Policy, FullProducts> ? 2 : 0;
+/// What nvcc is told of the blocks of a multiprocessor: left to itself (0), it spills registers in training with full
+/// products.
+template <typename Policy, bool kTraining>
+constexpr int kLeastBlocks = kTraining&& std::is_same_v<Policy, FullProducts> ? 2 : 0;
 
-/// kColumnGradients: whether dColumnSums is there.
-template <typename T, bool kColumnGradients>
+/// kTraining: whether dColumnSums may be there and probabilities may be dropped out.
+template <typename T, bool kTraining>
 struct Backward {
   AttentionInputs<T> inputs;
   HeadMatrix<const T> dContext;
@@ -72,10 +74,10 @@ struct Backward {
     return contextProducts[query * inputs.heads + head];
   }
   __device__ float& rowProduct(int64_t query, int head) const {
-    return (kColumnGradients ? rowProducts : contextProducts)[query * inputs.heads + head];
+    return (kTraining ? rowProducts : contextProducts)[query * inputs.heads + head];
   }
   /// What is left to be multiplied with the products of dScore.
-  __device__ float scoreFactor(float mask) const { return kColumnGradients ? inputs.scale : mask * inputs.scale; }
+  __device__ float scoreFactor(float mask) const { return kTraining ? inputs.scale : mask * inputs.scale; }
 };
 
 /// Shared memory of a backward kernel: two left tiles and two right ones, the latter in stages.
@@ -114,9 +116,9 @@ struct BackwardTiles {
 
 /// D and, where wanted, dq of a tile of queries. The keys pass by twice, first forwards for D and then backwards: the
 /// last tile of the first pass is the first of the second and needs to be multiplied only once.
-template <typename Policy, int kSize, bool kColumnGradients>
-__global__ void __launch_bounds__(kMostWarps* kWarp, kLeastBlocks<Policy, kColumnGradients>)
-    queryGradientKernel(Backward<typename Policy::Element, kColumnGradients> args) {
+template <typename Policy, int kSize, bool kTraining>
+__global__ void __launch_bounds__(kMostWarps* kWarp, kLeastBlocks<Policy, kTraining>)
+    queryGradientKernel(Backward<typename Policy::Element, kTraining> args) {
   using T = typename Policy::Element;
   constexpr int kColumns = kTileColumns<T>;
   constexpr int kPieces = kColumns / kPiece;
@@ -136,7 +138,7 @@ __global__ void __launch_bounds__(kMostWarps* kWarp, kLeastBlocks<Policy, kColum
   const auto startLoading = [&](int step) {
     loadTile<kSize>(shared.rightTile(0, step), inputs.k, keysOfStep(step), head, inputs.headSize);
     loadTile<kSize>(shared.rightTile(1, step), inputs.v, keysOfStep(step), head, inputs.headSize);
-    if constexpr (kColumnGradients) {
+    if (kTraining && args.dColumnSums.data) {
       const RowRange part = keysOfStep(step);
       for (int i = static_cast<int>(threadIdx.x); i < part.count; i += static_cast<int>(blockDim.x)) {
         copyAsync4(shared.valuesOfColumns(0, step) + i, args.dColumnSums.row(part.first + i), true);
@@ -147,7 +149,7 @@ __global__ void __launch_bounds__(kMostWarps* kWarp, kLeastBlocks<Policy, kColum
 
   const RowRange mine = queries.part(warpIndex() * kPiece, kPiece);
   float logSumExp[2], contextProduct[2] = {0, 0}, columnProduct[2] = {0, 0};
-  const float(&rowProduct)[2] = kColumnGradients ? columnProduct : contextProduct;
+  const float(&rowProduct)[2] = kTraining ? columnProduct : contextProduct;
   for (int row = 0; row < 2; ++row) {
     const int query = laneIndex() / 4 + row * 8;
     logSumExp[row] = query < mine.count ? toFloat(args.logSumExp.row(mine.first + query)[head]) : 0.0f;
@@ -169,22 +171,18 @@ __global__ void __launch_bounds__(kMostWarps* kWarp, kLeastBlocks<Policy, kColum
     Sums weights[kPieces], products[kPieces];
     multiplyTransposed<Policy, kSize>(weights, shared.rowsOfWarp(0), shared.rightTile(0, step), columns);
     multiplyTransposed<Policy, kSize>(products, shared.rowsOfWarp(1), shared.rightTile(1, step), columns);
-    if (inputs.droppedOut.any) {
-      const int firstKey = static_cast<int>(keysOfStep(step).first - keys.first);
-      forEachSum<kPieces>(columns, [&](int piece, int half, int i) {
-        const int64_t query = mine.first + laneIndex() / 4 + i / 2 * 8;
-        products[piece][half][i] *= inputs.droppedOut.of(query, head, firstKey + columnOf(piece, half, i));
-      });
-    }
+    const int firstKey = static_cast<int>(keysOfStep(step).first - keys.first);
     forEachSum<kPieces>(columns, [&](int piece, int half, int i) {
-      float& weight = weights[piece][half][i];
-      const bool inside = columnOf(piece, half, i) < columns;
+      float &weight = weights[piece][half][i], &product = products[piece][half][i];
+      const int column = columnOf(piece, half, i);
+      const bool inside = column < columns;
+      const int64_t query = mine.first + laneIndex() / 4 + i / 2 * 8;
+      if constexpr (kTraining) product = inputs.droppedOut.of(product, query, head, firstKey + column);
       weight = inside ? weightOf(roundedProduct(weight, inputs.scale), logSumExp[i / 2]) : 0.0f;
-      if (step < tiles) contextProduct[i / 2] += weight * products[piece][half][i];
-      if constexpr (kColumnGradients) {
+      if (step < tiles) contextProduct[i / 2] += weight * product;
+      if constexpr (kTraining) {
         const float* columnGradients = shared.valuesOfColumns(0, step);
-        float& product = products[piece][half][i];
-        const float added = inside ? columnGradients[columnOf(piece, half, i)] : 0.0f;
+        const float added = inside && args.dColumnSums.data ? columnGradients[column] : 0.0f;
         product = inputs.mask(head) * product + added;
         if (step < tiles) columnProduct[i / 2] += weight * added;
       }
@@ -193,7 +191,7 @@ __global__ void __launch_bounds__(kMostWarps* kWarp, kLeastBlocks<Policy, kColum
     if (step == tiles - 1) {
       for (int row = 0; row < 2; ++row) {
         contextProduct[row] = sumOfRow(contextProduct[row]);
-        if (kColumnGradients) {
+        if (kTraining) {
           columnProduct[row] = inputs.mask(head) * contextProduct[row] + sumOfRow(columnProduct[row]);
         }
       }
@@ -209,7 +207,7 @@ __global__ void __launch_bounds__(kMostWarps* kWarp, kLeastBlocks<Policy, kColum
     const int query = laneIndex() / 4 + row * 8;
     if (laneIndex() % 4 == 0 && query < mine.count) {
       args.contextProduct(mine.first + query, head) = contextProduct[row];
-      if (kColumnGradients) args.rowProduct(mine.first + query, head) = rowProduct[row];
+      if (kTraining) args.rowProduct(mine.first + query, head) = rowProduct[row];
     }
   }
   if (args.dq.rows.data) {
@@ -219,9 +217,9 @@ __global__ void __launch_bounds__(kMostWarps* kWarp, kLeastBlocks<Policy, kColum
 }
 
 /// dk and dv of a tile of keys. The scores are computed transposed: a row a key, a column a query.
-template <typename Policy, int kSize, bool kColumnGradients>
-__global__ void __launch_bounds__(kMostWarps* kWarp, kLeastBlocks<Policy, kColumnGradients>)
-    keyGradientKernel(Backward<typename Policy::Element, kColumnGradients> args) {
+template <typename Policy, int kSize, bool kTraining>
+__global__ void __launch_bounds__(kMostWarps* kWarp, kLeastBlocks<Policy, kTraining>)
+    keyGradientKernel(Backward<typename Policy::Element, kTraining> args) {
   using T = typename Policy::Element;
   constexpr int kColumns = kTileColumns<T>;
   constexpr int kPieces = kColumns / kPiece;
@@ -250,7 +248,8 @@ __global__ void __launch_bounds__(kMostWarps* kWarp, kLeastBlocks<Policy, kColum
   float columnGradient[2] = {0, 0};
   for (int row = 0; row < 2; ++row) {
     const int key = laneIndex() / 4 + row * 8;
-    if (kColumnGradients && key < mine.count) columnGradient[row] = *args.dColumnSums.row(mine.first + key);
+    if (kTraining && args.dColumnSums.data && key < mine.count)
+      columnGradient[row] = *args.dColumnSums.row(mine.first + key);
   }
   Sums dk[kSize / kPiece], dv[kSize / kPiece];
   setZero(dk);
@@ -280,20 +279,16 @@ __global__ void __launch_bounds__(kMostWarps* kWarp, kLeastBlocks<Policy, kColum
       forEachSum<kPieces>(columns, [&](int piece, int half, int i) {
         const int64_t query = queries.first + step * kColumns + columnOf(piece, half, i);
         const int key = static_cast<int>(mine.first - keys.first) + place.firstRow + laneIndex() / 4 + i / 2 * 8;
-        products[piece][half][i] = from[piece][half][i] * inputs.droppedOut.of(query, head, key);
+        products[piece][half][i] = inputs.droppedOut.of(from[piece][half][i], query, head, key);
       });
     };
-    if (inputs.droppedOut.any) {
-      dropOut(weights);
-      multiplyAdd<Policy, kSize>(dv, products, shared.rightTile(1, step), columns);
-    } else {
-      multiplyAdd<Policy, kSize>(dv, weights, shared.rightTile(1, step), columns);
-    }
+    if constexpr (kTraining) dropOut(weights);
+    multiplyAdd<Policy, kSize>(dv, kTraining ? products : weights, shared.rightTile(1, step), columns);
     multiplyTransposed<Policy, kSize>(products, shared.rowsOfWarp(1), shared.rightTile(1, step), columns);
-    if (inputs.droppedOut.any) dropOut(products);
+    if constexpr (kTraining) dropOut(products);
     forEachSum<kPieces>(columns, [&](int piece, int half, int i) {
       const int column = columnOf(piece, half, i);
-      if constexpr (kColumnGradients) {
+      if constexpr (kTraining) {
         products[piece][half][i] = inputs.mask(head) * products[piece][half][i] + columnGradient[i / 2];
       }
       if (column < columns) weights[piece][half][i] *= products[piece][half][i] - rowProduct[column];
@@ -361,16 +356,16 @@ void addHeadMaskGradient(const AttentionBackwardArgs& args, const float* context
          RowsOf<float>(args.headMaskGradient));
 }
 
-template <typename Policy, int kSize, bool kColumnGradients>
+template <typename Policy, int kSize, bool kTraining>
 void launchBackward(const AttentionBackwardArgs& args, const BackwardScratch& scratch, Stream stream) {
   using T = typename Policy::Element;
   const BlockPlan plan(args.forward, kTileColumns<T>);
-  const Backward<T, kColumnGradients> backward(args, plan, scratch);
+  const Backward<T, kTraining> backward(args, plan, scratch);
   const dim3 grid = plan.grid(args.forward.sequences);
   const size_t bytes = BackwardTiles<T, kSize>::bytes(plan);
-  launch(&queryGradientKernel<Policy, kSize, kColumnGradients>, grid, plan.block(), bytes, stream, backward);
+  launch(&queryGradientKernel<Policy, kSize, kTraining>, grid, plan.block(), bytes, stream, backward);
   if (args.dq) {
-    launch(&keyGradientKernel<Policy, kSize, kColumnGradients>, grid, plan.block(), bytes, stream, backward);
+    launch(&keyGradientKernel<Policy, kSize, kTraining>, grid, plan.block(), bytes, stream, backward);
   }
 }
 
@@ -384,8 +379,8 @@ void attentionBackward(const AttentionBackwardArgs& args, Products products, voi
   withKernelFor<T>(args.forward.headSize, products, [&](auto kind) {
     using Kind = decltype(kind);
     using KindProducts = typename Kind::Products;
-    hasColumnGradients(args) ? launchBackward<KindProducts, Kind::kHeadSize, true>(args, scratch, stream)
-                             : launchBackward<KindProducts, Kind::kHeadSize, false>(args, scratch, stream);
+    isTraining(args) ? launchBackward<KindProducts, Kind::kHeadSize, true>(args, scratch, stream)
+                     : launchBackward<KindProducts, Kind::kHeadSize, false>(args, scratch, stream);
   });
   if (args.headMaskGradient) addHeadMaskGradient(args, scratch.contextProducts, scratch.sequenceSums, stream);
 }

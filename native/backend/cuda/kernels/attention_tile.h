@@ -30,7 +30,7 @@ struct HeadMatrix {
       : rows(matrix), aligned(startAligned({matrix}) && headSize % kWidest<T> == 0) {}
 };
 
-/// What dropout multiplies the probability of a key with. Elements are numbered modulo 2^32.
+/// Which probabilities are dropped out. Elements are numbered modulo 2^32.
 struct DroppedOut {
   DropoutFactors<float> factors;
   uint32_t heads, longest;
@@ -42,8 +42,9 @@ struct DroppedOut {
         longest(static_cast<uint32_t>(args.longest)),
         any(args.dropoutRate > 0) {}
 
-  __device__ float of(int64_t query, int head, int key) const {
-    return factors.of((static_cast<uint32_t>(query) * heads + head) * longest + key);
+  /// What a probability, or its gradient, becomes.
+  __device__ float of(float value, int64_t query, int head, int key) const {
+    return any ? value * factors.of((static_cast<uint32_t>(query) * heads + head) * longest + key) : value;
   }
 };
 
