@@ -11,7 +11,7 @@
 namespace espalier {
 
 /// Grows by one with every incompatible change of this file or ops.h.
-constexpr int kBackendAbi = 6;
+constexpr int kBackendAbi = 7;
 
 /// What an operation returns; `message` is static or owned by the backend's state until the next call on this thread.
 struct Status {

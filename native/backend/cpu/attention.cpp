@@ -60,6 +60,12 @@ class ColumnSums {
   std::vector<float> parts_;
 };
 
+DroppedOut droppedOutOf(const AttentionArgs& args, const AttentionTask& task, int64_t head) {
+  const int64_t first = (task.firstQuery * int64_t{args.heads} + head) * args.longest;
+  return {DropoutFactors<float>(args.dropoutRate, args.dropoutKey), static_cast<uint32_t>(first),
+          static_cast<uint32_t>(args.heads * args.longest), args.dropoutRate > 0};
+}
+
 }  // namespace
 
 std::vector<AttentionTask> attentionTasks(const AttentionArgs& args, int32_t block) {
@@ -78,16 +84,6 @@ std::vector<AttentionTask> attentionTasks(const AttentionArgs& args, int32_t blo
                    [](const AttentionTask& a, const AttentionTask& b) { return a.tokens > b.tokens; });
   return tasks;
 }
-
-namespace {
-
-DroppedOut droppedOutOf(const AttentionArgs& args, const AttentionTask& task, int64_t head) {
-  const int64_t first = (task.firstQuery * int64_t{args.heads} + head) * args.longest;
-  return {DropoutFactors<float>(args.dropoutRate, args.dropoutKey), static_cast<uint32_t>(first),
-          static_cast<uint32_t>(args.heads * args.longest), args.dropoutRate > 0};
-}
-
-}  // namespace
 
 AttentionHead headOf(const AttentionArgs& args, const AttentionTask& task, int64_t head) {
   const int64_t column = head * args.headSize;
