@@ -5,12 +5,11 @@
 //   node scripts/kernel-resources.mjs --write    writes that file
 // A kernel that keeps values on the stack, spilled registers for one, or lacks the instructions it is meant to have
 // fails both.
-import { execFile, spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, delimiter, dirname, join } from 'node:path';
 import { argv } from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { cudaSettings, fail, findNvcc, jobs, root, run } from './tools.mjs';
 
 const GOLDEN = join(root, 'test/golden/kernel-resources.json');
@@ -119,17 +118,17 @@ function buildPlugin() {
 }
 
 /** { compiler, kernels: { 'sm_80 attention attentionKernel<...>': { registers, ... } } } */
-async function measureKernels() {
+function measureKernels() {
   const nvcc = findNvcc() ?? fail('there is no CUDA compiler (run npm run setup -- --cuda)');
   buildPlugin();
   const nvdisasm = findTool('nvdisasm', dirname(nvcc));
-  const binaries = readdirSync(KEPT).filter((name) => name.endsWith('.cubin'));
   const sources = readdirSync(join(root, SOURCES), { recursive: true }).filter((name) => name.endsWith('.cu'));
+  const units = new Set(sources.map((name) => basename(name, '.cu')));
   const kernels = {};
-  for (const unit of sources.map((name) => basename(name, '.cu'))) {
-    for (const binary of binaries.filter((name) => name.split('.')[0] === unit)) {
-      Object.assign(kernels, await measureBinary(nvdisasm, unit, binary));
-    }
+  for (const binary of readdirSync(KEPT).filter((name) => name.endsWith('.cubin'))) {
+    const unit = binary.split('.')[0];
+    // Some of others may be left from before.
+    if (units.has(unit)) Object.assign(kernels, measureBinary(nvdisasm, unit, binary));
   }
   const version = /V(\d+\.\d+\.\d+)/.exec(spawnSync(nvcc, ['--version'], { encoding: 'utf8' }).stdout)[1];
   return {
@@ -145,8 +144,8 @@ function findTool(name, folder) {
   );
 }
 
-async function measureBinary(nvdisasm, unit, binary) {
-  const { stdout: assembly } = await promisify(execFile)(nvdisasm, [join(KEPT, binary)], { maxBuffer: 2 ** 30 });
+function measureBinary(nvdisasm, unit, binary) {
+  const assembly = execFileSync(nvdisasm, [join(KEPT, binary)], { encoding: 'utf8', maxBuffer: 2 ** 30 });
   const architecture = /^\s*\.target\s+(\w+)/.exec(assembly)[1];
   const used = usageOf(assembly);
   const instructions = tensorCoresOf(assembly);
@@ -245,9 +244,9 @@ function differences(golden, found) {
   return lines;
 }
 
-export async function checkKernelResources() {
+export function checkKernelResources() {
   const golden = JSON.parse(readFileSync(GOLDEN, 'utf8'));
-  const found = await measureKernels();
+  const found = measureKernels();
   const lines = [...brokenRules(found.kernels), ...differences(golden, found)];
   if (golden.compiler !== found.compiler) {
     console.log(`compiled by ${found.compiler}, recorded by ${golden.compiler}: only names and rules are compared`);
@@ -259,16 +258,16 @@ export async function checkKernelResources() {
   return false;
 }
 
-async function writeGolden() {
-  const { compiler, kernels } = await measureKernels();
+function writeGolden() {
+  const { compiler, kernels } = measureKernels();
   const broken = brokenRules(kernels);
   if (broken.length > 0) fail(`not written:\n${broken.join('\n')}`);
   const lines = Object.entries(kernels).map(([key, kernel]) => `${JSON.stringify(key)}: ${JSON.stringify(kernel)}`);
   writeFileSync(GOLDEN, `{\n"compiler": ${JSON.stringify(compiler)},\n"kernels": {\n${lines.join(',\n')}\n}\n}\n`);
 }
 
-async function printTable() {
-  const { compiler, kernels } = await measureKernels();
+function printTable() {
+  const { compiler, kernels } = measureKernels();
   console.log(`Compiled by nvcc ${compiler}. Occupancy: the part of a multiprocessor's warps, in percent.`);
   console.log('registers  stack  threads  shared  occupancy  kernel');
   for (const [key, kernel] of Object.entries(kernels)) {
@@ -285,7 +284,7 @@ async function printTable() {
 }
 
 if (fileURLToPath(import.meta.url) === argv[1]) {
-  if (argv.includes('--check')) process.exitCode = (await checkKernelResources()) ? 0 : 1;
-  else if (argv.includes('--write')) await writeGolden();
-  else await printTable();
+  if (argv.includes('--check')) process.exitCode = checkKernelResources() ? 0 : 1;
+  else if (argv.includes('--write')) writeGolden();
+  else printTable();
 }

@@ -31,15 +31,15 @@ export function addTokensTrain(tokens: Command, signal: AbortSignal): void {
         'tokens train models/sentiment-mini --task sst2 --train demo/train.tsv --lambda 2 --soft-epochs 1 --output short',
       ),
     );
-  addDroppingOptions(addTrainedOutputOptions(command)).action((directory: string, flags: TokensTrainFlags) =>
-    runTraining(directory, flags, signal, (model, options) => {
-      const { method, macs } = flags;
-      const idle = method === 'learned' ? undefined : ofLearned.find((flag) => flags[flag] !== undefined);
-      if (idle) {
-        const { long } = command.options.find((option) => option.attributeName() === idle) as Option;
-        throw new EspalierError('ERR_OPTION', `${long} is of the method learned alone (leave it out)`);
-      }
-      return trainTokens(model, { ...options, ...droppingOptionsOf(flags), method, macs });
-    }),
-  );
+  addDroppingOptions(addTrainedOutputOptions(command)).action(async (directory: string, flags: TokensTrainFlags) => {
+    const { method, macs } = flags;
+    const idle = method === 'learned' ? undefined : ofLearned.find((flag) => flags[flag] !== undefined);
+    if (idle) {
+      const { long } = command.options.find((option) => option.attributeName() === idle) as Option;
+      throw new EspalierError('ERR_OPTION', `${long} is of the method learned alone (leave it out)`);
+    }
+    await runTraining(directory, flags, signal, (model, options) =>
+      trainTokens(model, { ...options, ...droppingOptionsOf(flags), method, macs }),
+    );
+  });
 }

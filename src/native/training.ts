@@ -24,7 +24,7 @@ export interface PassOptions extends CallOptions {
   /** Drops tokens; by default none, whatever the model's spec says. */
   pruning?: TokenPruning | undefined;
   soft?: SoftThresholds | undefined;
-  /** Rate of the dropout of attention probabilities and after the embeddings, each projection and the pooler; 0 by default. */
+  /** Rate of the dropout of attention probabilities, and after embeddings, projections and the pooler; 0 by default. */
   dropout?: number | undefined;
   /** Of the dropout: another one for each pass. */
   seed?: number | undefined;
