@@ -75,6 +75,7 @@ void attentionBackwardKernel(const AttentionBackwardKernelArgs& args, float* scr
   const Rows gradientsTransposed = memory.rows(headSize, kScoreStride);
   const Rows weights = memory.rows(keys, kScoreStride);
   const Rows scores = memory.rows(keys, kScoreStride);
+  // What weighs v.
   const Rows weightsLeft = args.droppedOut.any ? memory.rows(keys, kScoreStride) : weights;
   const Rows queries = memory.rows(kQueryBlock, padded);
   const Rows gradients = memory.rows(kQueryBlock, padded);

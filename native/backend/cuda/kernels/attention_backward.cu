@@ -56,7 +56,7 @@ struct Backward {
   float* contextProducts;  // [queries, heads], D
   BlockPlan plan;
   RowsOf<const float> dColumnSums;  // a column
-  float* rowProducts;               // [queries, heads], E; without dColumnSums, D
+  float* rowProducts;               // [queries, heads], E in training
 
   Backward(const AttentionBackwardArgs& args, const BlockPlan& blocks, const BackwardScratch& scratch)
       : inputs(args.forward),
