@@ -158,8 +158,10 @@ OperationCase randomAttention(Random& random) {
   const AttentionShape shape{batch, random.between(1, 7),       random.between(1, 70), random.chance(),
                              1,     random.chance() ? 0.2 : 0.0};
   if (random.chance()) return attentionCase("attention", shape, {random.chance(), random.chance()});
-  return attentionBackwardCase("attentionBackward", shape,
-                               {random.chance(), random.chance(), random.chance(), random.chance()});
+  Wanted wanted{random.chance(), random.chance(), random.chance(), random.chance()};
+  // One head's mask gradient may be a single sum, which may nearly cancel and then says nothing of its errors' size.
+  wanted.headMask = wanted.headMask && shape.heads > 1;
+  return attentionBackwardCase("attentionBackward", shape, wanted);
 }
 
 }  // namespace espalier::test
