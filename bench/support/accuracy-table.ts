@@ -1,3 +1,4 @@
+import { mean } from '../../src/statistics.js';
 import type { AccuracyRow } from './accuracy-job.js';
 import { markdown } from './markdown.js';
 
@@ -72,4 +73,3 @@ function cell(rows: readonly AccuracyRow[]): string {
 }
 
 const loss = (rows: readonly AccuracyRow[]) => mean(rows.map(({ dense, pruned }) => 100 * (dense - pruned)));
-const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { median } from '../../src/latency/median.js';
+import { median } from '../../src/statistics.js';
 import { repoRoot } from '../../test/support/paths.js';
 
 const program = join(repoRoot, 'build/native-release/bench/native/gemm_peak');

@@ -1,3 +1,4 @@
+import { mean } from '../../src/statistics.js';
 import { markdown } from './markdown.js';
 
 /** What a method of dropping tokens made of a checkpoint. */
@@ -31,7 +32,7 @@ export function tokensTable(rows: readonly TokensRow[]): string {
   const groups = [...new Set(rows.map(groupOf))].map((key) => rows.filter((row) => groupOf(row) === key));
   const lines = groups.map((of) => {
     const [first] = of as [TokensRow];
-    const mean = (value: (row: TokensRow) => number) => of.reduce((sum, row) => sum + value(row), 0) / of.length;
+    const meanOf = (value: (row: TokensRow) => number) => mean(of.map(value));
     const losses = of.map(({ dense, accuracy }) => 100 * (dense - accuracy));
     const spread = of.length > 1 ? ` (${(Math.max(...losses) - Math.min(...losses)).toFixed(1)})` : '';
     return [
@@ -39,13 +40,13 @@ export function tokensTable(rows: readonly TokensRow[]): string {
       first.device,
       first.method,
       first.paddedLength > 0 ? first.paddedLength.toFixed(0) : '',
-      mean(({ macs }) => macs).toFixed(3),
-      (100 * mean(({ dense }) => dense)).toFixed(1),
-      (100 * mean(({ accuracy }) => accuracy)).toFixed(1),
-      mean(({ dense, accuracy }) => 100 * (dense - accuracy)).toFixed(2) + spread,
-      `${mean(({ speedup }) => speedup).toFixed(2)}x`,
+      meanOf(({ macs }) => macs).toFixed(3),
+      (100 * meanOf(({ dense }) => dense)).toFixed(1),
+      (100 * meanOf(({ accuracy }) => accuracy)).toFixed(1),
+      meanOf(({ dense, accuracy }) => 100 * (dense - accuracy)).toFixed(2) + spread,
+      `${meanOf(({ speedup }) => speedup).toFixed(2)}x`,
       first.keptPerLayer.map((kept) => Math.round(100 * kept)).join(' '),
-      mean(({ seconds }) => seconds).toFixed(0),
+      meanOf(({ seconds }) => seconds).toFixed(0),
     ];
   });
   const head = [

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { type LatencyProfile, loadModel, profile } from '../index.js';
 import { LatencyCost } from '../latency/latency-cost.js';
-import { median } from '../latency/median.js';
 import { unitKindOf } from '../prune/units.js';
+import { median } from '../statistics.js';
 import {
   addDataOptions,
   addDeviceOptions,

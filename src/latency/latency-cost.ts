@@ -1,8 +1,8 @@
 import type { LayerShape, ModelSpec, Sublayer } from '../native/addon.js';
 import { EspalierError } from '../native/errors.js';
 import type { CostModel } from '../prune/cost.js';
+import { median } from '../statistics.js';
 import type { LatencyPoint, LatencyProfile, LatencyTable } from './latency-profile.js';
-import { median } from './median.js';
 
 /** Seconds by the units kept, ascending from none; in between they are interpolated. */
 export type Curve = readonly { units: number; seconds: number }[];

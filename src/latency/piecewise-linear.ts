@@ -1,6 +1,6 @@
+import { mean, median } from '../statistics.js';
 import type { Curve } from './latency-cost.js';
 import type { LatencyPoint } from './latency-profile.js';
-import { median } from './median.js';
 
 /**
  * Kwon et al. 2022 (section 4.1, equation 5): some units cost as much as one, each further unit the same. The threshold
@@ -26,8 +26,6 @@ function fitFrom(
   threshold: number,
   measured: Curve,
 ): { threshold: number; base: number; slope: number; error: number } {
-  const mean = (values: readonly number[]) =>
-    values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
   const beyond = measured.map(({ units }) => Math.max(0, units - threshold));
   const seconds = measured.map((point) => point.seconds);
   const [meanBeyond, meanSeconds] = [mean(beyond), mean(seconds)];

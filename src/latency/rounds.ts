@@ -1,4 +1,4 @@
-import { median, quantile } from './median.js';
+import { median, quantile } from '../statistics.js';
 
 /** Something that does the same work as its rivals, and can be timed again and again. */
 export interface Contender {

@@ -1,3 +1,5 @@
+import { mean } from '../statistics.js';
+
 /** Fraction of predictions that equal their label. */
 export function accuracy(predictions: ArrayLike<number>, labels: ArrayLike<number>): number {
   let hits = 0;
@@ -38,12 +40,6 @@ export function pearson(x: ArrayLike<number>, y: ArrayLike<number>): number {
 /** Correlation of the ranks, equal values sharing the mean of theirs. */
 export function spearman(x: ArrayLike<number>, y: ArrayLike<number>): number {
   return pearson(averageRanks(x), averageRanks(y));
-}
-
-function mean(values: ArrayLike<number>): number {
-  let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += values[i] as number;
-  return sum / values.length;
 }
 
 function averageRanks(values: ArrayLike<number>): Float64Array {

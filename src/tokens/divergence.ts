@@ -1,4 +1,5 @@
 import type { LossKind, PackedBatch } from '../native/addon.js';
+import { mean } from '../statistics.js';
 
 /**
  * How far each sequence's logits have moved from where they were: the Kullback-Leibler divergence of the distributions
@@ -25,9 +26,6 @@ export function divergences(
 
 /** The mean over sequences. */
 export const divergence = (...moved: Parameters<typeof divergences>): number => mean(divergences(...moved));
-
-export const mean = (values: readonly number[]): number =>
-  values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /** Of softmax(before) with respect to softmax(after): `count` logits from `first` on, `step` apart. */
 function relativeEntropy(

@@ -2,9 +2,10 @@ import type { PackedBatch, TokenPruning } from '../native/addon.js';
 import type { Model } from '../native/model.js';
 import { copyOf } from '../prune/compact.js';
 import { reconstruct } from '../prune/reconstruct.js';
+import { mean } from '../statistics.js';
 import { multiplesOf } from './baselines.js';
 import type { CalibrationOptions } from './calibrate.js';
-import { divergences, mean } from './divergence.js';
+import { divergences } from './divergence.js';
 import { fitToMacs, savingsOn } from './fit-to-macs.js';
 
 /** What least squares on the tokens that go on are worth. */

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { LatencyCost } from '../../src/latency/latency-cost.js';
 import { type LatencyProfile, parseProfile } from '../../src/latency/latency-profile.js';
-import { median } from '../../src/latency/median.js';
+import { median } from '../../src/statistics.js';
 
 const point = (units: number, ...samples: number[]) => ({ units, samples });
 const spec = {

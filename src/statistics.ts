@@ -1,3 +1,9 @@
+export function mean(values: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i] as number;
+  return sum / values.length;
+}
+
 /** Of an even number of values, halfway between the two in the middle. */
 export const median = (values: readonly number[]): number => quantile(values, 0.5);
 
