@@ -11,7 +11,7 @@ import type { ErrorCurve } from '../src/prune/error-curves.js';
 import { measureCurves, pruneOnCurves } from '../src/prune/espalier.js';
 import { shareOut } from '../src/prune/share-out.js';
 import { unitKindOf } from '../src/prune/units.js';
-import { median } from '../src/statistics.js';
+import { mean, median } from '../src/statistics.js';
 import { drawLengths, drawUnlabelled } from '../src/tasks/calibration.js';
 import { findTask } from '../src/tasks/task.js';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.js';
@@ -143,7 +143,7 @@ async function predictShapes({ name, model, profile, cost }: Profiled, { rounds,
     return [
       {
         model: name,
-        'mean error': sizes.reduce((sum, size) => sum + size, 0) / sizes.length,
+        'mean error': mean(sizes),
         'lowest error': Math.min(...errors),
         'highest error': Math.max(...errors),
       },
