@@ -3,12 +3,11 @@
 namespace espalier::binding {
 
 Napi::Function CancelTokenObject::define(Napi::Env env) {
-  return DefineClass(env, "CancelToken", {InstanceMethod("cancel", &CancelTokenObject::cancel)});
+  return DefineClass(env, kClass, {InstanceMethod("cancel", &CancelTokenObject::cancel)});
 }
 
 std::shared_ptr<CancelToken> CancelTokenObject::token(const Napi::Value& value) {
-  require(value.IsObject(), "a cancel token is needed");
-  return Unwrap(value.As<Napi::Object>())->token_;
+  return unwrap(value, "cancel").token_;
 }
 
 }  // namespace espalier::binding

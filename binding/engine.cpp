@@ -55,27 +55,26 @@ std::vector<float> toValues(const StoredWeights& stored, const std::string& role
 
 Napi::Function EngineObject::define(Napi::Env env) {
   return DefineClass(
-      env, "Engine",
+      env, kClass,
       {InstanceMethod("createModel", &EngineObject::createModel), InstanceMethod("dispose", &EngineObject::dispose),
        InstanceAccessor("detail", &EngineObject::detail, nullptr),
        InstanceAccessor("peakBytes", &EngineObject::peakBytes, nullptr),
        InstanceAccessor("threads", &EngineObject::threads, nullptr)});
 }
 
-EngineObject::EngineObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+EngineObject::EngineObject(const Napi::CallbackInfo& info) : ArgumentObject(info) {
   guarded(info.Env(), [&] {
     require(info[0].IsString(), "device must be a string");
     require(info[3].IsString(), "precision must be a string");
     const std::string device = info[0].As<Napi::String>().Utf8Value();
     const std::string precision = info[3].As<Napi::String>().Utf8Value();
     const BackendOptions options = toOptions(device, toInt32(info[1], "index"), toInt32(info[2], "threads"), precision);
-    backend_.set(info.Env(), Backend::open(device, options), 0);
+    backend_.set(Backend::open(device, options), 0);
   });
 }
 
 std::shared_ptr<Backend> EngineObject::backend(const Napi::Value& value) {
-  require(value.IsObject(), "an engine is missing");
-  return Unwrap(value.As<Napi::Object>())->backend_.get();
+  return unwrap(value, "engine").backend_.get();
 }
 
 Napi::Value EngineObject::createModel(const Napi::CallbackInfo& info) {

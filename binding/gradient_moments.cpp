@@ -3,16 +3,16 @@
 namespace espalier::binding {
 
 Napi::Function GradientMomentsObject::define(Napi::Env env) {
-  return DefineClass(env, "GradientMoments",
+  return DefineClass(env, kClass,
                      {InstanceMethod("read", &GradientMomentsObject::read),
                       InstanceMethod("dispose", &GradientMomentsObject::dispose)});
 }
 
-GradientMomentsObject::GradientMomentsObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+GradientMomentsObject::GradientMomentsObject(const Napi::CallbackInfo& info) : ArgumentObject(info) {
   guarded(info.Env(), [&] {
     require(info[0].IsExternal(), "gradient moments are made by Model.gradientMoments()");
     const auto& moments = *info[0].As<Napi::External<std::shared_ptr<SharedMoments>>>().Data();
-    moments_.set(info.Env(), moments, moments->moments->bytes());
+    moments_.set(moments, moments->moments->bytes());
   });
 }
 
@@ -22,8 +22,8 @@ Napi::Value GradientMomentsObject::wrap(Napi::Env env, std::shared_ptr<SharedMom
 }
 
 std::shared_ptr<SharedMoments> GradientMomentsObject::moments(const Napi::Value& value) {
-  if (!value.IsObject()) return nullptr;
-  return Unwrap(value.As<Napi::Object>())->moments_.get();
+  if (isAbsent(value)) return nullptr;
+  return unwrap(value, "moments").moments_.get();
 }
 
 Napi::Value GradientMomentsObject::read(const Napi::CallbackInfo& info) {

@@ -3,7 +3,7 @@
 namespace espalier::binding {
 
 Napi::Function HiddenStatesObject::define(Napi::Env env) {
-  return DefineClass(env, "HiddenStates",
+  return DefineClass(env, kClass,
                      {InstanceAccessor("bytes", &HiddenStatesObject::bytes, nullptr),
                       InstanceMethod("advance", &HiddenStatesObject::advance),
                       InstanceMethod("collectInputs", &HiddenStatesObject::collectInputs),
@@ -12,11 +12,11 @@ Napi::Function HiddenStatesObject::define(Napi::Env env) {
                       InstanceMethod("dispose", &HiddenStatesObject::dispose)});
 }
 
-HiddenStatesObject::HiddenStatesObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+HiddenStatesObject::HiddenStatesObject(const Napi::CallbackInfo& info) : ArgumentObject(info) {
   guarded(info.Env(), [&] {
     require(info[0].IsExternal(), "hidden states are made by Model.embed()");
     const auto& states = *info[0].As<Napi::External<std::shared_ptr<SharedHiddenStates>>>().Data();
-    states_.set(info.Env(), states, states->states->bytes());
+    states_.set(states, states->states->bytes());
   });
 }
 
@@ -88,8 +88,7 @@ Napi::Value startComparing(Napi::Env env, const std::shared_ptr<SharedHiddenStat
 }  // namespace
 
 std::shared_ptr<SharedHiddenStates> HiddenStatesObject::states(const Napi::Value& value) {
-  require(value.IsObject(), "teacher must be hidden states");
-  return Unwrap(value.As<Napi::Object>())->states_.get();
+  return unwrap(value, "teacher").states_.get();
 }
 
 Napi::Value HiddenStatesObject::collectDrift(const Napi::CallbackInfo& info) {

@@ -92,7 +92,7 @@ Napi::Value startChanging(Napi::Env env, const std::shared_ptr<SharedModel>& sha
 
 Napi::Function ModelObject::define(Napi::Env env) {
   return DefineClass(
-      env, "Model",
+      env, kClass,
       {InstanceAccessor("spec", &ModelObject::spec, nullptr), InstanceAccessor("bytes", &ModelObject::bytes, nullptr),
        InstanceMethod("forward", &ModelObject::forward), InstanceMethod("traceTokens", &ModelObject::traceTokens),
        InstanceMethod("maskGradients", &ModelObject::maskGradients),
@@ -103,12 +103,12 @@ Napi::Function ModelObject::define(Napi::Env env) {
        InstanceMethod("dispose", &ModelObject::dispose)});
 }
 
-ModelObject::ModelObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+ModelObject::ModelObject(const Napi::CallbackInfo& info) : ArgumentObject(info) {
   guarded(info.Env(), [&] {
     require(info[0].IsExternal(), "models are made by Engine.createModel()");
     auto* model = info[0].As<Napi::External<std::unique_ptr<Model>>>().Data();
     const size_t bytes = (*model)->bytes();
-    model_.set(info.Env(), std::make_shared<SharedModel>(std::move(*model)), bytes);
+    model_.set(std::make_shared<SharedModel>(std::move(*model)), bytes);
   });
 }
 
@@ -124,9 +124,9 @@ Napi::Value ModelObject::bytes(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(model_.bytes()));
 }
 
-std::shared_ptr<SharedModel> ModelObject::model(const Napi::Value& value) {
-  if (!value.IsObject()) return nullptr;
-  return Unwrap(value.As<Napi::Object>())->model_.get();
+std::shared_ptr<SharedModel> ModelObject::model(const Napi::Value& value, const char* name) {
+  if (isAbsent(value)) return nullptr;
+  return unwrap(value, name).model_.get();
 }
 
 Napi::Value ModelObject::forward(const Napi::CallbackInfo& info) {
@@ -245,7 +245,7 @@ Napi::Value ModelObject::weight(const Napi::CallbackInfo& info) {
 Napi::Value ModelObject::embed(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     const auto batch = std::make_shared<PackedBatch>(toBatch(info[0]));
-    const std::shared_ptr<SharedModel> targetsOnly = model(info[1]);
+    const std::shared_ptr<SharedModel> targetsOnly = model(info[1], "targetsOnly");
     HiddenStatesOptions options;
     if (targetsOnly) options.targetsOnly = targetsOnly->model;
     options.everyToken = info[2].ToBoolean();

@@ -4,29 +4,6 @@
 namespace espalier::binding {
 namespace {
 
-/// A typed array read where it lies: these hold millions of values. `owner` keeps it alive.
-template <typename Array, typename T>
-struct View {
-  const T* data = nullptr;
-  int64_t size = 0;
-  std::shared_ptr<Napi::Reference<Array>> owner;
-};
-using Doubles = View<Napi::Float64Array, double>;
-using Floats = View<Napi::Float32Array, float>;
-
-template <typename Array, typename T>
-View<Array, T> toView(const Napi::Value& value, napi_typedarray_type type, const char* problem) {
-  require(value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == type, problem);
-  const auto array = value.As<Array>();
-  return {array.Data(), static_cast<int64_t>(array.ElementLength()),
-          std::make_shared<Napi::Reference<Array>>(Napi::Persistent(array))};
-}
-
-Doubles toDoublesView(const Napi::Object& object, const char* name) {
-  return toView<Napi::Float64Array, double>(object.Get(name), napi_float64_array,
-                                            "statistics and systems hold Float64Arrays");
-}
-
 Napi::Value fromSystem(Napi::Env env, ScaleSystem& system) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("matrix", toTypedArray(env, std::move(system.matrix)));
@@ -41,67 +18,71 @@ Napi::Value fromFit(Napi::Env env, ProjectionFit& fit) {
   return object;
 }
 
-/// What a JavaScript SublayerStatistics and a weight say, and what keeps their memory.
-struct StatisticsView {
+/// What a JavaScript SublayerStatistics and a weight say.
+struct Statistics {
   double rows = 0;
-  Doubles gram, cross, inputSums, targetSums;
-  Floats weight;
+  std::vector<double> gram, cross, inputSums, targetSums;
+  std::vector<float> weight;
 
-  ProjectionStatistics statistics() const {
-    const int64_t hidden = inputSums.size == 0 ? 0 : weight.size / inputSums.size;
-    return {rows, inputSums.size, hidden, gram.data, cross.data, inputSums.data, targetSums.data, weight.data};
+  size_t inputs() const { return inputSums.size(); }
+  size_t hidden() const { return inputs() == 0 ? 0 : weight.size() / inputs(); }
+  ProjectionStatistics view() const {
+    return {rows,
+            static_cast<int64_t>(inputs()),
+            static_cast<int64_t>(hidden()),
+            gram.data(),
+            cross.data(),
+            inputSums.data(),
+            targetSums.data(),
+            weight.data()};
   }
 };
 
-StatisticsView toStatistics(const Napi::Value& value, const Napi::Value& weight) {
+std::shared_ptr<Statistics> toStatistics(const Napi::Value& value, const Napi::Value& weight) {
   const Napi::Object object = toObject(value, "statistics");
-  StatisticsView view;
-  view.rows = toNumber(object.Get("rows"), "rows");
-  view.gram = toDoublesView(object, "gram");
-  view.cross = toDoublesView(object, "cross");
-  view.inputSums = toDoublesView(object, "inputSums");
-  view.targetSums = toDoublesView(object, "targetSums");
-  view.weight = toView<Napi::Float32Array, float>(weight, napi_float32_array, "weight must be a Float32Array");
-  const ProjectionStatistics sizes = view.statistics();
-  require(view.gram.size == sizes.inputs * sizes.inputs && view.weight.size == sizes.inputs * sizes.hidden,
+  const auto doubles = [&](const char* name) { return toDoubles(object.Get(name), name); };
+  const auto statistics =
+      std::make_shared<Statistics>(Statistics{toNumber(object.Get("rows"), "rows"), doubles("gram"), doubles("cross"),
+                                              doubles("inputSums"), doubles("targetSums"), toFloats(weight, "weight")});
+  const size_t inputs = statistics->inputs();
+  require(statistics->gram.size() == inputs * inputs && statistics->weight.size() == inputs * statistics->hidden(),
           "statistics and weight have different sizes");
-  return view;
+  return statistics;
 }
 
 /// As toStatistics(), for what needs targets.
-StatisticsView toStatisticsWithTargets(const Napi::Value& value, const Napi::Value& weight) {
-  StatisticsView view = toStatistics(value, weight);
-  const ProjectionStatistics sizes = view.statistics();
-  require(view.cross.size == sizes.inputs * sizes.hidden && view.targetSums.size == sizes.hidden,
+std::shared_ptr<Statistics> toStatisticsWithTargets(const Napi::Value& value, const Napi::Value& weight) {
+  const auto statistics = toStatistics(value, weight);
+  const size_t hidden = statistics->hidden();
+  require(statistics->cross.size() == statistics->inputs() * hidden && statistics->targetSums.size() == hidden,
           "statistics and weight have different sizes");
-  return view;
+  return statistics;
 }
 
 /// scaleSystem(statistics, weight, unitSize, ones, engine)
 Napi::Value scaleSystemJob(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    const StatisticsView view = toStatisticsWithTargets(info[0], info[1]);
+    const auto statistics = toStatisticsWithTargets(info[0], info[1]);
     const int32_t unitSize = toInt32(info[2], "unitSize");
     const bool ones = info[3].ToBoolean();
     const Solver solver(EngineObject::backend(info[4]));
     return AsyncJob<ScaleSystem>::start(
-        info.Env(), [=] { return solver.scaleSystem(view.statistics(), unitSize, ones); }, fromSystem);
+        info.Env(), [=] { return solver.scaleSystem(statistics->view(), unitSize, ones); }, fromSystem);
   });
 }
 
 /// eliminationOrder(statistics, weight, outputMoments, unitSize, ridge, engine)
 Napi::Value eliminationOrderJob(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    const StatisticsView view = toStatistics(info[0], info[1]);
-    const Doubles moments =
-        toView<Napi::Float64Array, double>(info[2], napi_float64_array, "outputMoments must be a Float64Array");
-    const int64_t hidden = view.statistics().hidden;
-    require(moments.size == hidden * hidden, "outputMoments must be [hidden, hidden]");
+    const auto statistics = toStatistics(info[0], info[1]);
+    const auto moments = std::make_shared<std::vector<double>>(toDoubles(info[2], "outputMoments"));
+    const size_t hidden = statistics->hidden();
+    require(moments->size() == hidden * hidden, "outputMoments must be [hidden, hidden]");
     const int32_t unitSize = toInt32(info[3], "unitSize");
     const double ridge = toNumber(info[4], "ridge");
     const Solver solver(EngineObject::backend(info[5]));
     return AsyncJob<Elimination>::start(
-        info.Env(), [=] { return solver.eliminationOrder(view.statistics(), moments.data, unitSize, ridge); },
+        info.Env(), [=] { return solver.eliminationOrder(statistics->view(), moments->data(), unitSize, ridge); },
         [](Napi::Env env, Elimination& elimination) {
           Napi::Object object = Napi::Object::New(env);
           object.Set("order", toTypedArray(env, std::move(elimination.order)));
@@ -114,23 +95,23 @@ Napi::Value eliminationOrderJob(const Napi::CallbackInfo& info) {
 /// solveProjection(statistics, weight, ridge, engine)
 Napi::Value solveProjectionJob(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    const StatisticsView view = toStatisticsWithTargets(info[0], info[1]);
+    const auto statistics = toStatisticsWithTargets(info[0], info[1]);
     const double ridge = toNumber(info[2], "ridge");
     const Solver solver(EngineObject::backend(info[3]));
     return AsyncJob<ProjectionFit>::start(
-        info.Env(), [=] { return solver.solveProjection(view.statistics(), ridge); }, fromFit);
+        info.Env(), [=] { return solver.solveProjection(statistics->view(), ridge); }, fromFit);
   });
 }
 
 /// bestRidge(fit, heldOut, weight, ridges, engine)
 Napi::Value bestRidgeJob(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    const StatisticsView fit = toStatisticsWithTargets(info[0], info[2]);
-    const StatisticsView heldOut = toStatisticsWithTargets(info[1], info[2]);
+    const auto fit = toStatisticsWithTargets(info[0], info[2]);
+    const auto heldOut = toStatisticsWithTargets(info[1], info[2]);
     const std::vector<double> ridges = toDoubles(info[3], "ridges");
     const Solver solver(EngineObject::backend(info[4]));
     return AsyncJob<double>::start(
-        info.Env(), [=] { return solver.bestRidge(fit.statistics(), heldOut.statistics(), ridges); },
+        info.Env(), [=] { return solver.bestRidge(fit->view(), heldOut->view(), ridges); },
         [](Napi::Env env, double& ridge) { return Napi::Number::New(env, ridge); });
   });
 }
@@ -138,16 +119,16 @@ Napi::Value bestRidgeJob(const Napi::CallbackInfo& info) {
 /// composeProjection(weight, map, engine)
 Napi::Value composeProjectionJob(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    const Floats weight =
-        toView<Napi::Float32Array, float>(info[0], napi_float32_array, "weight must be a Float32Array");
+    const auto weight = std::make_shared<std::vector<float>>(toFloats(info[0], "weight"));
     const Napi::Object object = toObject(info[1], "map");
     const auto map = std::make_shared<ProjectionFit>(
         ProjectionFit{toFloats(object.Get("weight"), "weight"), toFloats(object.Get("biasShift"), "biasShift")});
-    const auto inputs = static_cast<int64_t>(map->biasShift.size());
-    require(inputs > 0 && weight.size % inputs == 0, "weight and map have different sizes");
+    const size_t inputs = map->biasShift.size();
+    require(inputs > 0 && weight->size() % inputs == 0, "weight and map have different sizes");
+    const auto outputs = static_cast<int64_t>(weight->size() / inputs);
     const Solver solver(EngineObject::backend(info[2]));
     return AsyncJob<ProjectionFit>::start(
-        info.Env(), [=] { return solver.composeProjection(weight.data, weight.size / inputs, *map); }, fromFit);
+        info.Env(), [=] { return solver.composeProjection(weight->data(), outputs, *map); }, fromFit);
   });
 }
 

@@ -34,7 +34,7 @@ std::shared_ptr<Pass> toPass(const Napi::Value& value) {
   }
   pass->options.dropout = toNumber(object.Get("dropout"), "dropout");
   pass->options.seed = static_cast<uint64_t>(toNumber(object.Get("seed"), "seed"));
-  pass->teacher = ModelObject::model(object.Get("teacher"));
+  pass->teacher = ModelObject::model(object.Get("teacher"), "teacher");
   if (!pass->teacher) return pass;
   const Napi::Object weights = toObject(object.Get("distillation"), "distillation");
   Distillation& distillation = pass->options.distillation;
@@ -77,7 +77,7 @@ TrainingObject::TrainingObject(const Napi::CallbackInfo& info) : ObjectWrap(info
   guarded(info.Env(), [&] {
     require(info[0].IsExternal(), "trainings are made by Model.startTraining()");
     const auto& training = *info[0].As<Napi::External<std::shared_ptr<SharedTraining>>>().Data();
-    training_.set(info.Env(), training, training->training->bytes());
+    training_.set(training, training->training->bytes());
   });
 }
 
@@ -94,7 +94,11 @@ Napi::Value TrainingObject::accumulate(const Napi::CallbackInfo& info) {
     const auto cancel = CancelTokenObject::token(info[4]);
     return start<PassResult>(
         info.Env(), training_.get(),
-        [=](Training& training) { return training.accumulate(*batch, *labels, pass->options, *cancel); },
+        [=](Training& training) {
+          std::shared_lock<std::shared_mutex> teacher;
+          if (pass->teacher) teacher = std::shared_lock(pass->teacher->mutex);
+          return training.accumulate(*batch, *labels, pass->options, *cancel);
+        },
         fromPassResult);
   });
 }

@@ -92,8 +92,6 @@ Napi::Object fromTokenPruning(Napi::Env env, const TokenPruning& pruning) {
   return object;
 }
 
-bool isAbsent(const Napi::Value& value) { return value.IsNull() || value.IsUndefined(); }
-
 }  // namespace
 
 std::vector<int32_t> toInt32s(const Napi::Value& value, const char* name) {

@@ -16,6 +16,8 @@
 
 namespace espalier::binding {
 
+inline bool isAbsent(const Napi::Value& value) { return value.IsNull() || value.IsUndefined(); }
+
 /// Copies of typed arrays. Throw invalidArgument on another type; `name` is used in the message.
 std::vector<int32_t> toInt32s(const Napi::Value& value, const char* name);
 std::vector<float> toFloats(const Napi::Value& value, const char* name);

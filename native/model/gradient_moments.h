@@ -14,6 +14,7 @@ class GradientMoments {
   explicit GradientMoments(std::shared_ptr<const Model> model);
 
   size_t bytes() const;
+  const Backend& backend() const { return model_->backend(); }
 
   /// gradient: [rows, hidden] of one micro-batch.
   void add(size_t layer, Sublayer sublayer, const Matrix& gradient);

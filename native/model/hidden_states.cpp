@@ -60,7 +60,7 @@ Matrix firstRows(Backend& backend, Workspace& workspace, const Matrix& all, cons
 
 HiddenStates::HiddenStates(std::shared_ptr<const Model> model, const PackedBatch& batch, HiddenStatesOptions options,
                            const CancelToken& cancel)
-    : model_(std::move(model)), options_(std::move(options)), sequences_(batch.sequences()) {
+    : model_(std::move(model)), options_(std::move(options)), offsets_(batch.offsets) {
   const ModelSpec& spec = model_->spec();
   const TokenPruning& pruning = options_.pruning;
   require(options_.targetsOnly == nullptr || options_.targetsOnly->spec().layers.size() == spec.layers.size(),
@@ -100,6 +100,8 @@ void HiddenStates::advance(size_t layer, Sublayer sublayer, const std::function<
                            const CancelToken& cancel) {
   checkPosition(layer, sublayer);
   const Model::WorkspaceLease workspace(*model_);
+  const size_t next = position_ + 1;
+  position_ = kBetween;
   for (size_t i = 0; i < parts_.size(); ++i) {
     cancel.check();
     (*workspace).reset();
@@ -118,7 +120,7 @@ void HiddenStates::advance(size_t layer, Sublayer sublayer, const std::function<
       run.normalize(sublayer, run.ffnSum(activations, hidden), hidden);
     }
   }
-  ++position_;
+  position_ = next;
 }
 
 SublayerStatistics HiddenStates::collectDrift(const HiddenStates& teacher, const CancelToken& cancel) const {
@@ -135,14 +137,16 @@ SublayerStatistics HiddenStates::collectDrift(const HiddenStates& teacher, const
 
 SublayerStatistics HiddenStates::collect(HiddenStates& teacher, size_t layer, Sublayer sublayer,
                                          const CancelToken& cancel) const {
-  checkPosition(layer, sublayer);
   checkTeacher(teacher);
+  checkPosition(layer, sublayer);
+  teacher.checkPosition(layer, sublayer);  // it may have fewer layers
   Backend& backend = model_->backend();
   const bool attention = sublayer == Sublayer::attention;
   const LayerWeights& weights = model_->layerWeights(layer);
   const Linear& output = attention ? weights.attentionOutput : weights.ffnOut;
   Accumulator accumulator(backend, output.weight.view.cols, output.weight.view.rows);
   const Model::WorkspaceLease workspace(*model_);
+  teacher.position_ = kBetween;
   for (size_t i = 0; i < parts_.size(); ++i) {
     cancel.check();
     (*workspace).reset();
@@ -182,7 +186,7 @@ SublayerStatistics HiddenStates::collect(HiddenStates& teacher, size_t layer, Su
       guide.normalize(sublayer, sum, guideHidden);
     }
   }
-  ++teacher.position_;
+  teacher.position_ = position_ + 1;
   return accumulator.read();
 }
 
@@ -202,15 +206,19 @@ Matrix HiddenStates::rows(size_t part) const {
   return hidden_.view.rowRange(parts_[part].firstToken, kept_[part].remaining.tokens);
 }
 
+size_t HiddenStates::position() const {
+  require(position_ != kBetween, "hidden states are of no use once they have failed to advance");
+  return position_;
+}
+
 void HiddenStates::checkPosition(size_t layer, Sublayer sublayer) const {
   require(layer < model_->spec().layers.size(), "there is no such layer");
-  require(position_ == 2 * layer + (sublayer == Sublayer::ffn ? 1 : 0), "hidden states stand at another sub-layer");
+  require(position() == 2 * layer + (sublayer == Sublayer::ffn ? 1 : 0), "hidden states stand at another sub-layer");
 }
 
 void HiddenStates::checkTeacher(const HiddenStates& teacher) const {
-  require(teacher.position_ == position_, "teacher and student stand at different sub-layers");
-  require(hidden_.view.rows == teacher.hidden_.view.rows && sequences_ == teacher.sequences_ &&
-              options_.everyToken == teacher.options_.everyToken,
+  require(teacher.position() == position(), "teacher and student stand at different sub-layers");
+  require(offsets_ == teacher.offsets_ && options_.everyToken == teacher.options_.everyToken,
           "teacher and student hold different batches");
   require(teacher.options_.pruning.values.empty(), "a teacher drops no tokens");
   require(&model_->backend() == &teacher.model_->backend(), "teacher and student must share an engine");

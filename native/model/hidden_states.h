@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -43,7 +44,8 @@ class HiddenStates {
   size_t bytes() const { return hidden_.buffer->bytes(); }
 
   /// Replaces the states by the sub-layer's output: of the tokens that it lets go on. Without everyToken, a sequence
-  /// head's model has only first tokens left after the last layer's attention.
+  /// head's model has only first tokens left after the last layer's attention. States that fail to advance, here or
+  /// below, are of no further use: whatever is asked of them throws invalidArgument.
   void advance(size_t layer, Sublayer sublayer, const CancelToken& cancel);
 
   /// Statistics of the inputs alone (cross and targets stay empty) while the states advance past the sub-layer.
@@ -57,6 +59,9 @@ class HiddenStates {
   SublayerStatistics collect(HiddenStates& teacher, size_t layer, Sublayer sublayer, const CancelToken& cancel) const;
 
  private:
+  /// Where states are while they advance: some parts have, others have not.
+  static constexpr size_t kBetween = SIZE_MAX;
+
   /// advance(), showing the inputs of the output projection of every micro-batch.
   void advance(size_t layer, Sublayer sublayer, const std::function<void(const Matrix&)>& onInputs,
                const CancelToken& cancel);
@@ -66,17 +71,19 @@ class HiddenStates {
   Layer layerOn(size_t layer, size_t part, Workspace& workspace) const;
   /// One part's states, a row for every token that is left.
   Matrix rows(size_t part) const;
+  /// Sub-layers passed.
+  size_t position() const;
   void checkPosition(size_t layer, Sublayer sublayer) const;
   void checkTeacher(const HiddenStates& teacher) const;
 
   std::shared_ptr<const Model> model_;
   HiddenStatesOptions options_;
-  int64_t sequences_;
+  std::vector<int32_t> offsets_;  // of the sequences
   std::vector<MicroBatch> parts_;
   std::vector<DeviceBatch> batches_;
   std::vector<KeptTokens> kept_;  // a part each, of all its tokens
   Tensor hidden_;                 // [tokens, hidden], a part's in the first of its rows
-  size_t position_ = 0;           // sub-layers passed
+  size_t position_ = 0;           // sub-layers passed, or kBetween
 };
 
 }  // namespace espalier

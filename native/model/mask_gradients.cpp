@@ -83,6 +83,7 @@ MaskGradients Model::maskGradients(const PackedBatch& batch, const Labels& label
   require(mode_ == Mode::gradients, "mask gradients need a model opened for gradients");
   checkBatch(batch, spec_);
   checkLabels(labels, batch, spec_);
+  require(moments == nullptr || &moments->backend() == backend_.get(), "moments and model must share an engine");
   const int32_t groupCount = checkGroups(groups, batch.sequences());
   int64_t allHeads = 0, allNeurons = 0;
   for (const LayerShape& shape : spec_.layers) {

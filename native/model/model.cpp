@@ -65,10 +65,12 @@ void Model::scaleUnits(size_t layer, Sublayer sublayer, const std::vector<double
       values[column] = static_cast<float>(values[column] * scales[static_cast<size_t>(column / unitSize)]);
     }
   }
+  Linear scaled{backend_->tensorFrom(host.rows, host.cols, host.values.data()), output.bias};
+  PackedLinear repacked = packLinear(*backend_, scaled, mode_);
   recorded_.forget();
-  output.weight = backend_->tensorFrom(host.rows, host.cols, host.values.data());
+  output = std::move(scaled);
   PackedLayer& packed = layers_[layer];
-  (attention ? packed.attentionOutput : packed.ffnOut) = packLinear(*backend_, output, mode_);
+  (attention ? packed.attentionOutput : packed.ffnOut) = std::move(repacked);
 }
 
 void Model::replace(const std::map<std::string, std::vector<float>>& weights) {

@@ -72,7 +72,7 @@ class Model {
   /// an unknown role, a wrong number of values, or a value that is not finite.
   void replace(const std::map<std::string, std::vector<float>>& weights);
 
-  /// Once values of the weights have changed in their place.
+  /// Once values of the weights have changed in their place. When it throws, nothing but itself may be called next.
   void packAnew();
 
   /// The master values of one role.

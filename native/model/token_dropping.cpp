@@ -9,7 +9,9 @@ namespace {
 
 /// How many of a sequence's tokens, as many as `length` when it came in, go on.
 int32_t tokensToKeep(double keepRate, int32_t length) {
-  return std::max(1, static_cast<int32_t>(std::ceil(keepRate * length)));
+  // 0.14 * 50 comes out above 7: a product's rounding error, which is smaller than this, keeps no further token.
+  constexpr double kRounding = 1e-9;
+  return std::max(1, static_cast<int32_t>(std::ceil(keepRate * length - kRounding)));
 }
 
 /// The rows of the first and of the most important others among `count` tokens from `first` on, ascending.

@@ -54,6 +54,9 @@ PassResult Training::accumulate(const PackedBatch& batch, const Labels& labels, 
   checkLabels(labels, batch, spec());
   require(!labels.given(), "training needs labels");
   checkPassOptions(options, *model_);
+  // Here and not where the parameters change: the next pass tries again where memory ran out.
+  if (!packed_) model_->packAnew();
+  packed_ = true;
   PassResult result;
   const size_t layers = spec().layers.size();
   result.tokens.resize(layers);
@@ -88,6 +91,7 @@ double Training::step(const OptimizerStep& options) {
   args.step = steps_ + 1;
   args.gradientScale = options.gradientScale;
   if (options.maxGradientNorm > 0) args.gradientScale *= std::min(1.0, options.maxGradientNorm / (norm + 1e-6));
+  packed_ = false;
   for (size_t i = 0; i < parameterSlots_.size(); ++i) {
     args.parameter = parameterSlots_[i].tensor->view;
     args.gradient = gradientSlots_[i].tensor->view;
@@ -98,7 +102,6 @@ double Training::step(const OptimizerStep& options) {
   }
   ++steps_;
   forgetGradients();
-  model_->packAnew();
   return norm;
 }
 
@@ -160,6 +163,7 @@ void Training::restore(const std::map<std::string, State>& states, int64_t steps
       for (float value : tensor->values) require(std::isfinite(value), "a state to restore is not a finite number");
     }
   }
+  packed_ = false;
   for (const auto& [role, state] : states) {
     const size_t slot = slotOf(role);
     backend_.write(parameterSlots_[slot].tensor->view, state.parameter.values.data());
@@ -168,7 +172,6 @@ void Training::restore(const std::map<std::string, State>& states, int64_t steps
   }
   steps_ = steps;
   forgetGradients();
-  model_->packAnew();
 }
 
 }  // namespace espalier

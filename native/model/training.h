@@ -74,6 +74,7 @@ class Training {
 
   Backend& backend_;
   std::unique_ptr<Model> model_;  // of `parameters_`
+  bool packed_ = true;            // whether it has packed them as they are
   Weights parameters_, gradients_, firstMoments_, secondMoments_;
   std::vector<WeightSlot> parameterSlots_, gradientSlots_, firstMomentSlots_, secondMomentSlots_;
   int64_t steps_ = 0;

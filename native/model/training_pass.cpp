@@ -63,10 +63,10 @@ void checkPassOptions(const PassOptions& options, const Model& model) {
   const ModelSpec& teacher = distillation.teacher->spec();
   require(teacher.layers.size() == spec.layers.size() && teacher.head == spec.head && teacher.labels == spec.labels &&
               teacher.hiddenSize == spec.hiddenSize,
-          "a teacher must have as many layers, logits and dimensions as what it teaches");
+          "a teacher must have as many layers, logits and dimensions as what it teaches (give another)");
   require(teacher.vocabularySize >= spec.vocabularySize && teacher.maxPositions >= spec.maxPositions &&
               teacher.positionPadding == spec.positionPadding && teacher.tokenTypes == spec.tokenTypes,
-          "a teacher must know the tokens, positions and token types of what it teaches");
+          "a teacher must know the tokens, positions and token types of what it teaches (give another)");
   require(&distillation.teacher->backend() == &model.backend(), "a teacher must share the engine of what it teaches");
   require(distillation.temperature > 0, "a temperature must be positive");
   for (double weight : {distillation.labels, distillation.logits, distillation.hidden}) {

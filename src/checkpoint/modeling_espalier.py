@@ -76,7 +76,8 @@ class Tokens:
         importance = importance.masked_fill(first, math.inf).masked_fill(~alive, -math.inf)
         if self.thresholds is not None:
             return importance >= self.thresholds[layer]
-        counts = [[math.ceil(self.keep_rates[layer] * length)] for length in lengths.flatten().tolist()]
+        # A product's rounding error is smaller than 1e-9, and keeps no further token.
+        counts = [[max(1, math.ceil(self.keep_rates[layer] * length - 1e-9))] for length in lengths.flatten().tolist()]
         order = importance.argsort(descending=True, stable=True)
         return alive & (order.argsort() < torch.tensor(counts, device=order.device))
 

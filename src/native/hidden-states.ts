@@ -1,7 +1,10 @@
 import type { NativeHiddenStates, Sublayer, SublayerStatistics } from './addon.js';
 import { type CallOptions, callCancellable } from './call.js';
 
-/** Hidden states of a batch, taken through a Model one sub-layer at a time. */
+/**
+ * Hidden states of a batch, taken through a Model one sub-layer at a time. Once they have failed to advance, by an abort
+ * for instance, they are of no further use.
+ */
 export class HiddenStates {
   constructor(private readonly native: NativeHiddenStates) {}
 

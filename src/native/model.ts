@@ -65,7 +65,8 @@ export class Model {
   }
 
   /**
-   * @param weights by role, as `readCheckpoint` gives them
+   * @param weights by role, as `readCheckpoint` gives them; they are read where they lie, so that until the promise
+   *   settles their memory must be neither transferred nor resized
    * @throws EspalierError ERR_INVALID_ARGUMENT when a weight is missing or has the wrong shape, ERR_OUT_OF_MEMORY
    */
   static async create(

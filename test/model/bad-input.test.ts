@@ -1,8 +1,13 @@
 import t, { type Test } from 'tap';
-import type { KeptUnits, LossKind, PackedBatch, TensorData } from '../../src/native/addon.js';
+import type { KeptUnits, LossKind, NativeCancelToken, PackedBatch, TensorData } from '../../src/native/addon.js';
+import { callAsync } from '../../src/native/call.js';
 import { Engine } from '../../src/native/engine.js';
 import type { EspalierError } from '../../src/native/errors.js';
+import type { GradientMoments } from '../../src/native/gradient-moments.js';
+import type { HiddenStates } from '../../src/native/hidden-states.js';
 import { Model } from '../../src/native/model.js';
+import { solveFiltered } from '../../src/native/solver.js';
+import { Training } from '../../src/native/training.js';
 import { goldenCheckpoint, openModel } from './support/golden.js';
 
 const batchOf = (ids: number[], types: number[], offsets: number[]): PackedBatch => ({
@@ -204,6 +209,29 @@ t.test('hidden states taken out of order', async (t) => {
   await rejects(t, 'a teacher with another batch', 'ERR_INVALID_ARGUMENT', /batch/, () =>
     states.collect(other, 0, 'attention'),
   );
+});
+
+t.test('objects of another class', async (t) => {
+  using model = await openModel('gelu');
+  using states = await model.embed(good);
+  using training = await Training.start(model);
+  const labels = Int32Array.of(0, 1);
+  const distillation = { teacher: model.engine as unknown as Model, labels: 1, logits: 1, temperature: 1, hidden: 1 };
+  const system = { matrix: Float64Array.of(1), rhs: Float64Array.of(1) };
+  const runs: [string, () => unknown][] = [
+    ['engine', () => solveFiltered(system, model as unknown as Engine)],
+    ['teacher', () => training.accumulate(good, labels, 'crossEntropy', { distillation })],
+    ['teacher', () => states.collect(model as unknown as HiddenStates, 0, 'attention')],
+    ['targetsOnly', () => model.embed(good, { targetsOnly: model.engine as unknown as Model })],
+    [
+      'moments',
+      () => model.maskGradients(good, labels, 'crossEntropy', labels, { moments: model as unknown as GradientMoments }),
+    ],
+    ['cancel', () => callAsync(() => model.native.forward(good, null, null, {} as NativeCancelToken))],
+  ];
+  for (const [name, run] of runs) {
+    await rejects(t, name, 'ERR_INVALID_ARGUMENT', RegExp(`^${name} must be of the addon's class \\w+$`), run);
+  }
 });
 
 t.test('weights that do not fit', async (t) => {

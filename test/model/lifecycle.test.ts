@@ -2,6 +2,8 @@ import { Worker } from 'node:worker_threads';
 import t from 'tap';
 import { devices, Engine } from '../../src/native/engine.js';
 import { Model } from '../../src/native/model.js';
+import { solveProjection } from '../../src/native/solver.js';
+import { Training } from '../../src/native/training.js';
 import { goldenCheckpoint, openModel, packSequences, perSample, readGolden } from './support/golden.js';
 
 const { sequences, labels } = readGolden('gelu.json');
@@ -56,6 +58,46 @@ t.test('one model serves several calls at once', async (t) => {
   for (const logits of await Promise.all(Array.from({ length: 8 }, () => model.forward(batch)))) {
     t.same(logits, expected);
   }
+});
+
+t.test('a teacher changes before a pass or after it', async (t) => {
+  const { spec, weights } = await goldenCheckpoint('gelu');
+  const engine = Engine.open();
+  using model = await Model.create(engine, spec, weights, 'inference');
+  using teacher = await Model.create(engine, spec, weights, 'inference');
+  using training = await Training.start(model);
+  const times = 20;
+  const lesson = packSequences(Array.from({ length: times }, () => sequences).flat());
+  const answers = longLabels.subarray(0, times * sequences.length);
+  const distillation = { teacher, labels: 1, logits: 1, temperature: 1, hidden: 1 };
+  const pass = async () => (await training.accumulate(lesson, answers, 'crossEntropy', { distillation })).losses;
+  const before = await pass();
+  const meanwhile = pass();
+  await new Promise<void>((resolve) => setTimeout(resolve, 20));
+  await teacher.replace({ 'pooler.bias': new Float32Array(spec.hiddenSize).fill(1) });
+  const found = await meanwhile;
+  const after = await pass();
+  t.notSame(after, before);
+  t.same(found, found[0] === before[0] ? before : after);
+});
+
+t.test('a solver is done with what it is given once it has begun', async (t) => {
+  const statistics = () => ({
+    rows: 8,
+    gram: Float64Array.of(4, 1, 1, 3),
+    cross: Float64Array.of(1, 2),
+    inputSums: Float64Array.of(1, 2),
+    targetSums: Float64Array.of(3),
+    targetSquares: 9,
+  });
+  const weight = () => Float32Array.of(0.5, -1);
+  const engine = Engine.open({ device: 'cpu' });
+  const expected = await solveProjection(statistics(), weight(), 0.1, engine);
+  const given = statistics();
+  const present = weight();
+  const solution = solveProjection(given, present, 0.1, engine);
+  for (const values of [given.gram, given.cross, given.inputSums, given.targetSums, present]) values.fill(Number.NaN);
+  t.same(await solution, expected);
 });
 
 t.test('a disposed model throws, work in progress still ends, disposing twice is harmless', async (t) => {

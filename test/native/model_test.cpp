@@ -10,6 +10,7 @@
 #include "model/gradient_moments.h"
 #include "model/hidden_states.h"
 #include "support/engines.h"
+#include "support/little_memory.h"
 #include "support/tiny_model.h"
 
 namespace espalier::test {
@@ -186,6 +187,42 @@ TEST_P(ModelTest, findsNoDriftBetweenEqualsAndSomeAfterAChange) {
   EXPECT_NE(after.inputSums, after.targetSums);
 }
 
+TEST_P(ModelTest, hasNoUseForStatesThatFailedToAdvance) {
+  CancelToken cancelled;
+  cancelled.cancel();
+  HiddenStates student(model_, batch_, {}, cancel_);
+  HiddenStates teacher(model_, batch_, {}, cancel_);
+  EXPECT_THROW(student.collect(teacher, 0, Sublayer::attention, cancelled), Error);
+  EXPECT_THROW(student.collect(teacher, 0, Sublayer::attention, cancel_), Error);
+  EXPECT_THROW(student.advance(0, Sublayer::attention, cancelled), Error);
+  EXPECT_THROW(student.advance(0, Sublayer::attention, cancel_), Error);
+  EXPECT_THROW(student.collectInputs(0, Sublayer::attention, cancel_), Error);
+  EXPECT_THROW(student.collectDrift(teacher, cancel_), Error) << "though both stand nowhere";
+}
+
+TEST_P(ModelTest, refusesATeacherOfOtherSequencesOrFewerLayers) {
+  const PackedBatch batch = batchOf({2, 3});
+  HiddenStates student(model_, batch, everyToken(), cancel_);
+  HiddenStates others(model_, batchOf({3, 2}), everyToken(), cancel_);
+  EXPECT_THROW(student.collectDrift(others, cancel_), Error);
+  EXPECT_THROW(student.collect(others, 0, Sublayer::attention, cancel_), Error);
+  ModelSpec shallow = model_->spec();
+  shallow.layers.resize(1);
+  HiddenStates teacher(tinyModel(model_->backend().shared_from_this(), shallow), batch, everyToken(), cancel_);
+  for (Sublayer sublayer : {Sublayer::attention, Sublayer::ffn}) {
+    EXPECT_NO_THROW(student.collect(teacher, 0, sublayer, cancel_));
+    student.advance(0, sublayer, cancel_);
+  }
+  EXPECT_THROW(student.collect(teacher, 1, Sublayer::attention, cancel_), Error);
+}
+
+TEST_P(ModelTest, refusesMomentsOfAnotherEngine) {
+  const std::shared_ptr<Model> other = tinyModel(openCandidate(backend(), 2).backend, model_->spec());
+  GradientMoments moments(other);
+  EXPECT_THROW(model_->maskGradients(batch_, labelsFor(batch_, head()), pairsOf(batch_), nullptr, &moments, cancel_),
+               Error);
+}
+
 TEST_P(ModelTest, stopsWhenCancelledAndWorksAfterwards) {
   CancelToken cancelled;
   cancelled.cancel();
@@ -289,6 +326,19 @@ INSTANTIATE_TEST_SUITE_P(Models, ModelTest,
                          testing::Combine(testing::Values("cpu", "cuda", "emulation"),
                                           testing::Values(HeadKind::sequence, HeadKind::span)),
                          nameOfEngineAndHead);
+
+TEST(LittleMemoryTest, leavesAModelAsItWasWhereScalesCannotBeFoldedIn) {
+  const std::shared_ptr<Model> model = tinyModel(openWithLittleMemory(), tinySpec(HeadKind::sequence));
+  const CancelToken cancel;
+  const PackedBatch batch = batchOf({2, 3});
+  const std::vector<float> logits = model->forward(batch, {}, cancel);
+  const std::vector<float> weight = model->weight("layers.1.ffn.out.weight").values;
+  memoryUsedUp = true;
+  EXPECT_THROW(model->scaleUnits(1, Sublayer::ffn, std::vector<double>(20, 2)), Error);
+  memoryUsedUp = false;
+  EXPECT_EQ(model->weight("layers.1.ffn.out.weight").values, weight);
+  EXPECT_EQ(model->forward(batch, {}, cancel), logits);
+}
 
 TEST(PositionsTest, countFromThePaddingsIdAndSkipIt) {
   const std::shared_ptr<Backend> backend = openOracle();

@@ -199,6 +199,13 @@ TEST_P(TokenDroppingTest, keepsTheEarlierOfEquallyImportantTokens) {
   EXPECT_EQ(expectMasking(lengths, rates).depths, depths);
 }
 
+TEST_P(TokenDroppingTest, keepsNoFurtherTokenForARateTimesALengthThatIsRounded) {
+  ASSERT_GT(0.14 * 50, 7);
+  TokenPruning rates = everywhere(Rule::keepRate, 1);
+  rates.values[0] = 0.14;
+  EXPECT_EQ(holdings(expectMasking({50}, rates)), std::vector<size_t>(5, 7));
+}
+
 TEST_P(TokenDroppingTest, changesNothingWhereEveryTokenGoesOn) {
   const PackedBatch batch = batchOf({1, 2, 17, 33});
   TokenRecord none;

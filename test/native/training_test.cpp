@@ -10,6 +10,7 @@
 
 #include "model/token_record.h"
 #include "support/engines.h"
+#include "support/little_memory.h"
 #include "support/random.h"
 #include "support/tiny_model.h"
 
@@ -638,6 +639,18 @@ TEST_P(TrainingTest, refusesPassesThatContradictThemselves) {
   Labels given;
   given.logitGradients = own.model->forward(own.batch, {}, cancel_);
   EXPECT_THROW(training.accumulate(own.batch, given, own.options(), cancel_), Error) << "no labels";
+}
+
+TEST(LittleMemoryTest, letsATrainingGoOnOnceThereIsMemoryAgain) {
+  const Setting setting{"", tinySpec(HeadKind::sequence)};
+  Lesson lesson(openWithLittleMemory(), setting, smallBatch()), undisturbed = lesson;
+  Training training(*lesson.model), expected(*lesson.model);
+  memoryUsedUp = true;
+  EXPECT_THROW(learn(training, lesson, 2), Error) << "in the second pass, after a step";
+  memoryUsedUp = false;
+  learn(training, lesson, 1);
+  learn(expected, undisturbed, 2);
+  expectEqualStates(statesOf(training), statesOf(expected));
 }
 
 INSTANTIATE_TEST_SUITE_P(Engines, TrainingTest,

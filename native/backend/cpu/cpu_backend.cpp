@@ -59,7 +59,8 @@ int64_t rowStride(int64_t cols) { return ((cols + kAlignment - 1) / kAlignment |
 Status open(const BackendOptions* options, BackendState** state) {
   return guarded([&] {
     if (options->dtype != DType::f32 || options->products != Products::full) {
-      throw Error(ErrorCode::unsupported, "the cpu backend computes in fp32 only, other precisions need a GPU");
+      throw Error(ErrorCode::unsupported,
+                  "the cpu backend computes in fp32 only (other precisions need a GPU: give device cuda)");
     }
     auto* opened = new State{options->threads, isaName(activeIsa())};
     *state = reinterpret_cast<BackendState*>(opened);

@@ -10,12 +10,12 @@
 
 namespace espalier::cuda {
 
-/// Throws what a failed call of the CUDA runtime means; `doing` says what was under way.
-inline void check(cudaError_t error, const char* doing) {
+/// Throws what a failed call of the CUDA runtime means: outOfMemory, or `otherwise`. `doing` says what was under way.
+inline void check(cudaError_t error, const char* doing, ErrorCode otherwise = ErrorCode::internal) {
   if (error == cudaSuccess) return;
   cudaGetLastError();  // errors that do not break the device must not show up in the next call
   const bool memory = error == cudaErrorMemoryAllocation;
-  throw Error(memory ? ErrorCode::outOfMemory : ErrorCode::internal,
+  throw Error(memory ? ErrorCode::outOfMemory : otherwise,
               memory ? std::string("the CUDA device ran out of memory")
                      : std::string("CUDA failed while ") + doing + ": " + cudaGetErrorString(error));
 }

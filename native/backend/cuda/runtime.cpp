@@ -70,7 +70,8 @@ Runtime::Runtime(int32_t device) : state_(std::make_unique<State>()) {
                 "there is no CUDA device " + std::to_string(device) + " (found: " + std::to_string(count) + ")");
   }
   state_->device = device;
-  bind();
+  // A device that another process has for itself fails here, or where the stream is made.
+  check(cudaSetDevice(device), "choosing the device", ErrorCode::noDevice);
   cudaDeviceProp properties{};
   check(cudaGetDeviceProperties(&properties, device), "asking for the device's properties");
   state_->architecture = 10 * properties.major + properties.minor;
@@ -80,7 +81,7 @@ Runtime::Runtime(int32_t device) : state_(std::make_unique<State>()) {
   if (state_->architecture < kOldestArchitecture) {
     throw Error(ErrorCode::noDevice, state_->description + ", is too old: 8.0 is needed");
   }
-  check(cudaStreamCreateWithFlags(&state_->stream, cudaStreamNonBlocking), "making a stream");
+  check(cudaStreamCreateWithFlags(&state_->stream, cudaStreamNonBlocking), "making a stream", ErrorCode::noDevice);
   state_->staging = std::make_unique<Staging>(state_->stream);
   uint64_t keepAll = UINT64_MAX;
   check(cudaMemPoolSetAttribute(poolOf(device), cudaMemPoolAttrReleaseThreshold, &keepAll),

@@ -20,7 +20,7 @@ class Recording {
 /// Safe to use from several host threads.
 class Runtime {
  public:
-  /// Throws noDevice when there is no device of this index or it is too old.
+  /// Throws noDevice when there is no device of this index, or it is too old or cannot be had.
   explicit Runtime(int32_t device);
   ~Runtime();
   Runtime(const Runtime&) = delete;

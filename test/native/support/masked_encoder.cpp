@@ -180,7 +180,7 @@ class MaskedEncoder {
         if (!before[other]) continue;
         better += importance[other] > importance[t] || (importance[other] == importance[t] && other < t) ? 1 : 0;
       }
-      alive_[t] = better < std::ceil(value * static_cast<double>(length_));
+      alive_[t] = better < value * static_cast<double>(length_) - 1e-9;  // more than the product's rounding error
     }
   }
 
