@@ -1,5 +1,5 @@
 import type { Example } from '../data/examples.js';
-import type { PackedBatch } from '../native/addon.js';
+import type { DType, PackedBatch } from '../native/addon.js';
 import { copyOf } from '../prune/compact.js';
 import { holdOut } from '../prune/sequences.js';
 import { deviceMemory } from '../report/device-memory.js';
@@ -30,6 +30,8 @@ export interface CalibrateTokensOptions extends DataOptions, WorkOptions {
   reconstruct?: boolean | undefined;
   /** Of the draw; 0 by default. */
   seed?: number | undefined;
+  /** Of the weights; by default the source's. */
+  dtype?: DType | undefined;
 }
 
 /**
@@ -63,7 +65,7 @@ export async function calibrateTokens(model: LoadedModel, options: CalibrateToke
   const searchSeconds = (performance.now() - searchStart) / 1000;
 
   const { pruning: tokenPruning, reconstruction } = made;
-  const thrifty = await asStored(model, made.model, task, { tokenPruning });
+  const thrifty = await asStored(model, made.model, task, { dtype: options.dtype, tokenPruning });
   const after = (await batches?.evaluate(thrifty.native, 'evaluate after', options))?.evaluation;
   const dropping = after?.dropping ?? (await savingsOn(thrifty.native, batch, tokenPruning, signal));
   const report: TrainReport = {

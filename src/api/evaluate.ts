@@ -1,14 +1,14 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { checkOutputFile, writeOutputFile } from '../checkpoint/output-file.js';
 import { type Example, type Label, labelsOf, type ReadOptions, readExamples } from '../data/examples.js';
-import type { DataFormat } from '../data/rows.js';
 import type { TokenPruning } from '../native/addon.js';
 import { throwIfAborted } from '../native/cancel.js';
+import { EspalierError } from '../native/errors.js';
 import { longestInput } from '../native/longest-input.js';
 import type { Model } from '../native/model.js';
 import type { OnProgress } from '../progress.js';
 import { type DeviceMemory, deviceMemory } from '../report/device-memory.js';
-import { type Columns, type Prediction, resolveTask, type Task } from '../tasks/task.js';
+import { type Prediction, type Reading, resolveTask, type Task } from '../tasks/task.js';
 import { TaskBatch } from '../tasks/task-batch.js';
 import { countedForward } from '../tokens/counted-forward.js';
 import { type TokenCounts, type TokenSavings, tokenSavings } from '../tokens/token-counts.js';
@@ -20,15 +20,9 @@ export interface WorkOptions {
   onProgress?: OnProgress | undefined;
 }
 
-export interface DataOptions {
+export interface DataOptions extends Reading {
   /** `sst2`, `mrpc`, ..., `squad`, `classification` or `regression`; by default what config.json names. */
   task?: string | undefined;
-  /** Columns of the data file where they are not the task's own. */
-  columns?: Partial<Columns> | undefined;
-  /** Of the data files, whatever their names end in. */
-  format?: DataFormat | undefined;
-  /** Longest input in tokens; by default the task's. */
-  maxLength?: number | undefined;
 }
 
 export interface EvaluateOptions extends DataOptions, WorkOptions {
@@ -64,7 +58,7 @@ export interface Evaluation extends DeviceMemory {
 /**
  * Metrics and throughput of a model on labelled examples.
  *
- * @throws EspalierError ERR_TASK, ERR_DATA, ERR_OUTPUT, ERR_CANCELLED
+ * @throws EspalierError ERR_OPTION, ERR_TASK, ERR_DATA, ERR_OUTPUT, ERR_CANCELLED
  */
 export async function evaluate(model: LoadedModel, options: EvaluateOptions): Promise<Evaluation> {
   const { predictions: output, force, signal } = options;
@@ -84,8 +78,16 @@ export async function examplesFrom(
   task: Task,
   { columns, format, labels, signal }: Pick<DataOptions & WorkOptions & ReadOptions, 'columns' | keyof ReadOptions>,
 ): Promise<readonly Example[]> {
-  return typeof source === 'string' ? readExamples(source, task, columns, { format, labels, signal }) : source;
+  if (typeof source === 'string') return readExamples(source, task, columns, { format, labels, signal });
+  if (source.length === 0) throw new EspalierError('ERR_DATA', 'there are no examples (give one or more)');
+  return source;
 }
+
+export const readingOf = ({ columns, format, maxLength }: Reading): Reading => ({ columns, format, maxLength });
+
+/** Data as settings name them: those that are no files are told apart by their number. */
+export const nameOfData = (data: string | readonly Example[]): string =>
+  typeof data === 'string' ? data : `${data.length} examples`;
 
 /** The longest input that both the task and the model's positions allow. */
 export function lengthLimit(model: LoadedModel, task: Task, maxLength: number | undefined): number {
@@ -106,6 +108,9 @@ export class EvaluationBatches {
     examples: readonly Example[],
     { batch = 32, maxLength, signal }: Pick<EvaluateOptions, 'batch' | 'maxLength' | 'signal'>,
   ): Promise<EvaluationBatches> {
+    if (!(Number.isInteger(batch) && batch >= 1)) {
+      throw new EspalierError('ERR_OPTION', `batches of ${batch} examples cannot be made (give a whole number from 1)`);
+    }
     const labels = labelsOf(examples, task);
     const limit = lengthLimit(model, task, maxLength);
     const batches: TaskBatch[] = [];

@@ -19,6 +19,7 @@ import {
   EvaluationBatches,
   examplesFrom,
   lengthLimit,
+  readingOf,
   type WorkOptions,
 } from './evaluate.js';
 import { measureLatency } from './measure-latency.js';
@@ -72,7 +73,7 @@ export class PruneStudy {
     private readonly seconds: number,
   ) {}
 
-  /** @throws EspalierError ERR_OPTION, ERR_TASK, ERR_DATA, ERR_NON_FINITE, ERR_OUT_OF_MEMORY, ERR_CANCELLED */
+  /** @throws EspalierError ERR_OPTION, ERR_TARGET, ERR_TASK, ERR_DATA, ERR_NON_FINITE, ERR_OUT_OF_MEMORY, ERR_CANCELLED */
   static async prepare(model: LoadedModel, options: StudyOptions): Promise<PruneStudy> {
     const start = performance.now();
     const { preset = 'espalier', seed = 0, signal, onProgress } = options;
@@ -193,11 +194,12 @@ async function latencyProfile(
   train: readonly Example[],
   options: StudyOptions,
 ): Promise<LatencyProfile | undefined> {
-  const { constraint, profile: measured } = options;
+  const { constraint, profile: measured, task, signal, onProgress } = options;
   if (constraint !== 'latency') return undefined;
   if (typeof measured === 'string') return readProfile(measured);
-  const { batch: _, ...data } = options;
-  return measured ?? profile(model, { ...data, texts: train, rounds: roundsOnTheSpot });
+  // Its batch is not the gradients', and of a sweep's options, `output` is not its file.
+  const work = { ...readingOf(options), task, signal, onProgress };
+  return measured ?? profile(model, { ...work, texts: train, rounds: roundsOnTheSpot });
 }
 
 /** What the preset is calibrated on. */

@@ -1,9 +1,9 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { writeOutputFile } from '../checkpoint/output-file.js';
-import type { Example } from '../data/examples.js';
+import { filesIn } from '../checkpoint/work-directory.js';
 import { EspalierError } from '../native/errors.js';
 import { oneLine } from '../quote.js';
 import { type About, htmlPage, type Page } from '../report/page.js';
@@ -30,6 +30,9 @@ export interface SweepKind<Sweep extends AnyReport, Made extends AnyReport> {
  * sweep that was killed goes on with what is there, and two at the same time do not disturb each other.
  */
 export class SweepDirectory<Sweep extends AnyReport & { settings: object }, Made extends AnyReport> {
+  /** Of another sweep, to be replaced by the first report of this one. */
+  #stale: string[] = [];
+
   constructor(
     readonly path: string,
     private readonly kind: SweepKind<Sweep, Made>,
@@ -37,16 +40,16 @@ export class SweepDirectory<Sweep extends AnyReport & { settings: object }, Made
 
   /**
    * What an earlier sweep with the same settings left. Throws ERR_OUTPUT where the directory holds anything else; with
-   * `force` another sweep's results are removed first.
+   * `force` another sweep's results are removed once this one has a report to write.
    */
-  async open(settings: Sweep['settings'], force: boolean | undefined): Promise<Sweep | undefined> {
+  open(settings: Sweep['settings'], force: boolean | undefined): Sweep | undefined {
     const { file, command, names: own } = this.kind;
-    const names = existsSync(this.path) ? readdirSync(this.path) : [];
+    const names = filesIn(this.path);
     if (names.length === 0) return undefined;
     if (!names.includes(file)) throw this.#refused('is no directory of a sweep');
     const found = this.#read<Sweep>(file, [command]);
     if (force) {
-      for (const name of [file, 'report.html', ...names.filter((name) => own.test(name))]) await this.remove(name);
+      this.#stale = names.filter((name) => own.test(name));
       return undefined;
     }
     // As they are once they were written: without what is undefined.
@@ -63,10 +66,11 @@ export class SweepDirectory<Sweep extends AnyReport & { settings: object }, Made
   finished(name: string): Made | undefined {
     const { madeFile, madeBy } = this.kind;
     const file = join(name, madeFile);
-    return existsSync(this.at(file)) ? this.#read<Made>(file, madeBy) : undefined;
+    return existsSync(this.at(file)) && !this.#stale.includes(name) ? this.#read<Made>(file, madeBy) : undefined;
   }
 
   async write(report: Sweep, about: About, signal: AbortSignal | undefined): Promise<void> {
+    for (const name of this.#stale.splice(0)) await this.remove(name);
     const page = htmlPage(this.kind.page(report, about));
     await this.#write(this.kind.file, `${JSON.stringify(report, null, 2)}\n`, signal);
     await this.#write('report.html', page, signal);
@@ -98,7 +102,3 @@ export class SweepDirectory<Sweep extends AnyReport & { settings: object }, Made
     return new EspalierError('ERR_OUTPUT', `${this.path} ${reason} (${remedy})`);
   }
 }
-
-/** Data as a sweep's settings name them: those that are no files are told apart by their number. */
-export const nameOfData = (data: string | readonly Example[]): string =>
-  typeof data === 'string' ? data : `${data.length} examples`;

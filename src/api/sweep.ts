@@ -7,11 +7,11 @@ import { sweepPage } from '../report/sweep-page.js';
 import type { SweepReport, SweepSettings } from '../report/sweep-report.js';
 import { resolveTask, type Task } from '../tasks/task.js';
 import { version } from '../version.js';
-import { examplesFrom } from './evaluate.js';
+import { examplesFrom, nameOfData, readingOf } from './evaluate.js';
 import { measureCheckpoint } from './measure-latency.js';
 import type { LoadedModel } from './model.js';
 import { PruneStudy, type StudyOptions } from './prune-study.js';
-import { nameOfData, SweepDirectory, type SweepKind } from './sweep-directory.js';
+import { SweepDirectory, type SweepKind } from './sweep-directory.js';
 
 export interface SweepOptions extends Omit<StudyOptions, 'stages' | 'latency'> {
   /** What to prune to, each above 0 and at most 1. */
@@ -41,7 +41,8 @@ const nameOf = (keep: number): string => `keep-${keep}`;
  * Prunes a model to several budgets, which share gradients and error curves, and measures the latency of each in turns
  * with the given model's. Started again after it was stopped or killed, it goes on with what is there.
  *
- * @throws EspalierError ERR_OPTION, ERR_TASK, ERR_DATA, ERR_OUTPUT, ERR_NON_FINITE, ERR_OUT_OF_MEMORY, ERR_CANCELLED
+ * @throws EspalierError ERR_OPTION, ERR_TARGET where a budget cannot be reached, ERR_TASK, ERR_DATA, ERR_OUTPUT,
+ * ERR_NON_FINITE, ERR_OUT_OF_MEMORY, ERR_CANCELLED
  */
 export async function sweep(model: LoadedModel, options: SweepOptions): Promise<SweepReport> {
   const { output, jobs = 1, command, force, signal, onProgress } = options;
@@ -52,7 +53,7 @@ export async function sweep(model: LoadedModel, options: SweepOptions): Promise<
   const task = resolveTask(model.checkpoint, options.task);
   const directory = new SweepDirectory(output, kind);
   const settings = settingsOf(model, task, options);
-  const before = await directory.open(settings, force);
+  const before = directory.open(settings, force);
   const earlier = before?.budgets ?? [];
   const latencies = new Map<number, MeasuredLatency>();
   for (const { keep, latency } of earlier) if (latency) latencies.set(keep, latency);
@@ -100,7 +101,7 @@ export async function sweep(model: LoadedModel, options: SweepOptions): Promise<
 
 /** What decides about the results. */
 function settingsOf(model: LoadedModel, task: Task, options: SweepOptions): SweepSettings {
-  const { preset = 'espalier', constraint = 'macs', samples = 2048, seed = 0, batch, dtype, maxLength } = options;
+  const { preset = 'espalier', constraint = 'macs', samples = 2048, seed = 0, batch, dtype } = options;
   return {
     checkpoint: model.checkpoint.directory,
     task: task.name,
@@ -113,7 +114,8 @@ function settingsOf(model: LoadedModel, task: Task, options: SweepOptions): Swee
     seed,
     batch,
     dtype,
-    maxLength,
+    precision: model.precision,
+    ...readingOf(options),
   };
 }
 

@@ -9,10 +9,10 @@ import { checkMacs } from '../tokens/fit-to-macs.js';
 import { type SweepMethod, sweepMethods } from '../tokens/methods.js';
 import { version } from '../version.js';
 import { calibrateTokens } from './calibrate-tokens.js';
-import { examplesFrom } from './evaluate.js';
+import { examplesFrom, nameOfData, readingOf } from './evaluate.js';
 import { measureCheckpoint } from './measure-latency.js';
 import type { LoadedModel } from './model.js';
-import { nameOfData, SweepDirectory, type SweepKind } from './sweep-directory.js';
+import { SweepDirectory, type SweepKind } from './sweep-directory.js';
 import { methodSettings, type TrainTokensOptions, trainTokens } from './train-tokens.js';
 import type { TrainResult } from './training-run.js';
 
@@ -67,7 +67,7 @@ export async function tokensSweep(model: LoadedModel, options: TokensSweepOption
   const task = resolveTask(model.checkpoint, options.task);
   const directory = new SweepDirectory(output, kind);
   const settings = settingsOf(model, task, options);
-  const earlier = (await directory.open(settings, force))?.runs ?? [];
+  const earlier = directory.open(settings, force)?.runs ?? [];
   const latencies = new Map(earlier.map(({ name, latency }) => [name, latency]));
   const runs = inOrder([...earlier, ...wanted]);
 
@@ -111,11 +111,16 @@ export async function tokensSweep(model: LoadedModel, options: TokensSweepOption
 }
 
 /** Every method with every budget, and `learned` with every lambda. */
-function runsOf({ methods = ['learned'], macs: budgets = [], lambdas = [] }: TokensSweepOptions): TokensRun[] {
+function runsOf({ methods = ['learned'], macs: budgets = [], lambdas = [], newHead }: TokensSweepOptions): TokensRun[] {
   for (const macs of budgets) checkMacs(macs);
   for (const lambda of lambdas) if (!(lambda >= 0)) throw refused(`lambda must be at least 0, not ${lambda}`);
   if (lambdas.length > 0 && !methods.includes('learned')) {
     throw refused('only the method learned has a lambda (add it to --methods)');
+  }
+  if (newHead && methods.includes('calibrated')) {
+    throw refused(
+      'a head that has learnt nothing has no predictions to calibrate on (leave calibrated out, or --new-head)',
+    );
   }
   const unbounded = methods.find((method) => method !== 'learned' || lambdas.length === 0);
   if (budgets.length === 0 && unbounded) {
@@ -141,7 +146,7 @@ function inOrder(runs: readonly TokensRun[]): TokensRun[] {
 
 /** What decides about the results. */
 function settingsOf(model: LoadedModel, task: Task, options: TokensSweepOptions): TokensSweepSettings {
-  const { newHead = false, teacher, distillation, dtype, maxLength } = options;
+  const { newHead = false, teacher, distillation, dtype } = options;
   return {
     checkpoint: model.checkpoint.directory,
     task: task.name,
@@ -151,6 +156,7 @@ function settingsOf(model: LoadedModel, task: Task, options: TokensSweepOptions)
     newHead,
     teacher: teacher && { checkpoint: teacher.checkpoint.directory, ...distillation },
     dtype,
-    maxLength,
+    precision: model.precision,
+    ...readingOf(options),
   };
 }

@@ -21,6 +21,8 @@ import {
   EvaluationBatches,
   examplesFrom,
   lengthLimit,
+  nameOfData,
+  readingOf,
   type WorkOptions,
 } from './evaluate.js';
 import type { LoadedModel } from './model.js';
@@ -188,14 +190,16 @@ export class TrainingRun {
   /** What has to be the same for a training to go on with its state. */
   #settings(settings: object): object {
     const { model, task, data, options } = this;
-    const { seed = 0, newHead, maxLength, teacher, distillation } = options;
+    const { seed = 0, newHead, teacher, distillation } = options;
     return {
       checkpoint: model.checkpoint.directory,
       task: task.name,
       seed,
+      train: nameOfData(options.train),
+      ...readingOf(options),
       sequences: data.count,
+      precision: model.precision,
       newHead,
-      maxLength,
       teacher: teacher && { checkpoint: teacher.checkpoint.directory, ...distillation },
       ...settings,
     };

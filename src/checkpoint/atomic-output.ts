@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, realpathSync } from 'node:fs';
+import { existsSync, mkdtempSync, realpathSync, rmdirSync } from 'node:fs';
 import { mkdir, open, rm, rmdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { throwIfAborted } from '../native/cancel.js';
@@ -18,11 +18,31 @@ export interface OutputSteps {
 }
 
 /**
+ * Throws ERR_OPTION where the path is empty, as an unset variable of a shell is, and ERR_OUTPUT where nothing can be made
+ * there. It tries, beside the output: permissions alone do not tell.
+ */
+export function checkWritable(output: string): void {
+  if (output === '') throw new EspalierError('ERR_OPTION', 'the path of an output is empty (give one)');
+  let parent = dirname(targetOf(output));
+  while (!existsSync(parent)) parent = dirname(parent);
+  try {
+    rmdirSync(mkdtempSync(join(parent, '.espalier-')));
+  } catch (error) {
+    throw new EspalierError('ERR_OUTPUT', `cannot write ${output}: ${(error as Error).message} (give another path)`, {
+      cause: error,
+    });
+  }
+}
+
+/** What a link leads to is replaced, not the link. */
+const targetOf = (output: string): string => (existsSync(output) ? realpathSync(output) : resolve(output));
+
+/**
  * Makes a file or directory that is there whole or not at all; nothing else is left behind. Throws ERR_OUTPUT,
  * ERR_CANCELLED and what the steps throw as EspalierError.
  */
 export async function writeAtomically(output: string, signal: AbortSignal | undefined, steps: OutputSteps) {
-  const target = existsSync(output) ? realpathSync(output) : resolve(output);
+  const target = targetOf(output);
   const parent = dirname(target);
   const temporary = siblingOf(target);
   let firstCreated: string | undefined;

@@ -1,24 +1,43 @@
-import { existsSync, readdirSync, renameSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, realpathSync, renameSync, statSync } from 'node:fs';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EspalierError } from '../native/errors.js';
-import { flush, flushDirectory, type OutputOptions, siblingOf, writeAtomically } from './atomic-output.js';
+import {
+  checkWritable,
+  flush,
+  flushDirectory,
+  type OutputOptions,
+  siblingOf,
+  writeAtomically,
+} from './atomic-output.js';
 
 /**
- * Throws ERR_OUTPUT where `output` exists already; with `force` only where it is something other than a checkpoint or an
- * empty directory, so that a mistyped path never costs anyone their files. Worth calling before long work.
+ * Throws ERR_OUTPUT where `output` cannot be written or exists already; with `force` only where it is something other than
+ * a checkpoint or an empty directory, so that a mistyped path never costs anyone their files. Throws ERR_OPTION where it
+ * is one of `sources`, checkpoints that the output is made of and that shall be there afterwards. Worth calling before
+ * long work.
  */
-export function checkOutput(output: string, force = false): void {
+export function checkOutput(output: string, force = false, sources: readonly string[] = []): void {
+  checkWritable(output);
   if (!existsSync(output)) return;
+  if (sources.some((source) => existsSync(source) && realpathSync(source) === realpathSync(output))) {
+    throw new EspalierError('ERR_OPTION', `${output} is what the output is made of (give another directory)`);
+  }
   if (!force) {
     throw new EspalierError('ERR_OUTPUT', `${output} exists (give another directory, or --force to replace it)`);
   }
-  const names = statSync(output).isDirectory() ? readdirSync(output) : ['a file'];
-  if (names.length === 0 || names.includes('config.json')) return;
+  if (statSync(output).isDirectory() && holdsAtMostCheckpoint(output)) return;
   throw new EspalierError(
     'ERR_OUTPUT',
-    `${output} is no checkpoint directory, so it is not replaced (give another directory)`,
+    `${output} is no checkpoint directory, or holds more, so it is not replaced (give another directory)`,
   );
+}
+
+function holdsAtMostCheckpoint(directory: string): boolean {
+  const entries = readdirSync(directory, { withFileTypes: true });
+  const names = entries.map(({ name }) => name);
+  const isCheckpoint = names.includes('config.json') && names.some((name) => /\.(safetensors|bin)$/.test(name));
+  return entries.length === 0 || (isCheckpoint && !entries.some((entry) => entry.isDirectory()));
 }
 
 /**

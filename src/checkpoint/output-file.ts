@@ -2,10 +2,11 @@ import { existsSync, statSync } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
 import { throwIfAborted } from '../native/cancel.js';
 import { EspalierError } from '../native/errors.js';
-import { type OutputOptions, writeAtomically } from './atomic-output.js';
+import { checkWritable, type OutputOptions, writeAtomically } from './atomic-output.js';
 
-/** Throws ERR_OUTPUT where `output` exists already; with `force` only where it is no regular file. */
+/** Throws ERR_OUTPUT where `output` cannot be written or exists already; with `force` only where it is no regular file. */
 export function checkOutputFile(output: string, force = false): void {
+  checkWritable(output);
   if (!existsSync(output)) return;
   if (!statSync(output).isFile()) {
     throw new EspalierError('ERR_OUTPUT', `${output} is no regular file, so it is not replaced (give another file)`);

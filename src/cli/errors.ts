@@ -14,6 +14,7 @@ export const exitCodes = {
 
 const exitCodesOfErrors: Partial<Record<ErrorCode, number>> = {
   ERR_OPTION: exitCodes.usage,
+  ERR_INVALID_ARGUMENT: exitCodes.usage,
   ERR_TASK: exitCodes.usage,
   ERR_TARGET: exitCodes.targetMissed,
   ERR_NO_DEVICE: exitCodes.noDevice,

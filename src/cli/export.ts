@@ -4,8 +4,8 @@ import { checkOutputFile } from '../checkpoint/output-file.js';
 import { type DType, type Exported, exportDense, exportOnnx, loadModel } from '../index.js';
 import { EspalierError } from '../native/errors.js';
 import { megabytes } from '../report/figures.js';
-import { addOutputOptions, choiceOption, type OutputFlags } from './options.js';
-import { helpExamples, printResult } from './output.js';
+import { addOutputOptions, dtypeOption, type OutputFlags } from './options.js';
+import { checkApart, helpExamples, printResult, printWarnings } from './output.js';
 import { fields } from './table.js';
 
 interface ExportFlags extends OutputFlags {
@@ -22,9 +22,7 @@ export function addExport(program: Command, signal: AbortSignal): void {
     .argument('<checkpoint>', 'model directory')
     .option('--onnx <file>', 'an ONNX file for onnxruntime: any batch size and length, as small and fast as the model')
     .option('--dense <directory>', 'a checkpoint in the unpruned shapes, zeros in them, for stock transformers')
-    .addOption(
-      choiceOption('--dtype <type>', "type of the written weights (default: the checkpoint's)", ['f32', 'f16', 'bf16']),
-    )
+    .addOption(dtypeOption())
     .option('--force', 'replace an existing file or checkpoint')
     .addHelpText(
       'after',
@@ -39,14 +37,15 @@ export function addExport(program: Command, signal: AbortSignal): void {
     if (onnx === undefined && dense === undefined) {
       throw new EspalierError('ERR_OPTION', 'nothing to export (give --onnx FILE or --dense DIRECTORY)');
     }
+    checkApart({ '--onnx': onnx, '--dense': dense });
     if (onnx !== undefined) checkOutputFile(onnx, force);
-    if (dense !== undefined) checkOutput(dense, force);
+    if (dense !== undefined) checkOutput(dense, force, [directory]);
     await using model = await loadModel(directory, { device: 'cpu', signal });
     const options = { dtype, force, signal };
     const written: { onnx?: Exported; dense?: Exported } = {};
     if (onnx !== undefined) written.onnx = await exportOnnx(model, onnx, options);
     if (dense !== undefined) written.dense = await exportDense(model, dense, options);
-    for (const warning of written.dense?.warnings ?? []) process.stderr.write(`espalier: warning: ${warning}\n`);
+    printWarnings(written.dense?.warnings);
     printResult(flags, { command: 'export', checkpoint: directory, ...written }, () => describe(written));
   });
 }

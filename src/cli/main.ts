@@ -14,18 +14,33 @@ import { addSweep } from './sweep.js';
 import { addTokens } from './tokens.js';
 import { addTrain } from './train.js';
 
+/** A signal may come twice, of a terminal and of whoever passes it on: again within this time, it means the same. */
+const millisecondsOfOneSignal = 1000;
+
 const stop = new AbortController();
+let stoppedAt = 0;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => {
+  process.on(signal, () => {
+    if (stop.signal.aborted) {
+      if (performance.now() - stoppedAt > millisecondsOfOneSignal) endBy(signal);
+      return;
+    }
+    stoppedAt = performance.now();
     stop.abort(signal);
-    process.stdin.destroy(); // Ends whoever waits for input.
   });
+}
+
+/** Ends the process as the signal would have done by itself. */
+function endBy(signal: 'SIGINT' | 'SIGTERM'): void {
+  process.removeAllListeners(signal);
+  process.kill(process.pid, signal);
 }
 
 // Whoever reads the output may stop reading: `espalier ... | head` is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-  process.exit(exitCodes.ok);
+  if (error.code === 'EPIPE') process.exit(exitCodes.ok);
+  process.stderr.write(`espalier: cannot write to standard output: ${error.message}\n`);
+  process.exit(exitCodes.failure);
 });
 
 const program = new Command('espalier')
@@ -55,5 +70,7 @@ try {
     if (process.argv.includes('--json')) process.stdout.write(`${JSON.stringify({ error: { code, message } })}\n`);
   }
   process.exitCode = exitCode;
-  process.stdin.destroy(); // A read that nobody needs any more would keep the process alive.
+  // A read that nobody needs any more would keep the process alive; that of a pipe with a name cannot be ended.
+  process.stdin.destroy();
+  if (stop.signal.aborted) setTimeout(endBy, 200, stop.signal.reason).unref();
 }

@@ -57,6 +57,10 @@ export function choiceOption(flags: string, description: string, choices: readon
   return checkedOption(flags, `${description}: ${listed}`, listed, v.picklist(choices));
 }
 
+/** Of the weights that a command writes. */
+export const dtypeOption = (): Option =>
+  choiceOption('--dtype <type>', "type of the written weights (default: the source's)", ['f32', 'f16', 'bf16']);
+
 export function choiceListOption(flags: string, description: string, choices: readonly [string, ...string[]]): Option {
   const listed = choices.join(', ');
   return checkedOption(

@@ -1,3 +1,5 @@
+import { resolve } from 'node:path';
+import { EspalierError } from '../native/errors.js';
 import type { OutputFlags } from './options.js';
 
 /** Writes a command's result to standard output: one JSON object, or text for people. */
@@ -5,9 +7,29 @@ export function printResult(flags: OutputFlags, result: object, text: () => stri
   process.stdout.write(`${flags.json ? JSON.stringify(result) : text()}\n`);
 }
 
-/** The examples at the end of a command's --help. */
+/** Throws ERR_OPTION where two of a command's outputs, by the options that name them, are the same. */
+export function checkApart(outputs: Record<string, string | undefined>): void {
+  const options = new Map<string, string>();
+  for (const [option, path] of Object.entries(outputs)) {
+    if (path === undefined) continue;
+    const other = options.get(resolve(path));
+    if (other) throw new EspalierError('ERR_OPTION', `${option} and ${other} are the same path (give two)`);
+    options.set(resolve(path), option);
+  }
+}
+
+/** @param of which of several results */
+export function printWarnings(warnings: readonly string[] = [], of = ''): void {
+  for (const warning of warnings) process.stderr.write(`espalier: warning: ${of && `${of}: `}${warning}\n`);
+}
+
+/** The examples at the end of a command's --help; those that begin with another command are whole. */
 export function helpExamples(...examples: string[]): string {
-  return ['', 'Examples:', ...examples.map((example) => `  $ espalier ${example}`)].join('\n');
+  return [
+    '',
+    'Examples:',
+    ...examples.map((example) => `  $ ${example.includes('| espalier ') ? '' : 'espalier '}${example}`),
+  ].join('\n');
 }
 
 /** How this process was called, for a shell. */

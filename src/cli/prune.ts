@@ -1,12 +1,10 @@
-import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { checkOutput } from '../checkpoint/output-directory.js';
 import { checkOutputFile } from '../checkpoint/output-file.js';
 import { exportDense, loadModel, type PruneReport, prune, writeReportPage } from '../index.js';
-import { EspalierError } from '../native/errors.js';
 import { megabytes, metricTable, optionalField, percent, times } from '../report/figures.js';
 import { engineOptionsOf, ratioOption } from './options.js';
-import { commandLine, helpExamples, printResult } from './output.js';
+import { checkApart, commandLine, helpExamples, printResult, printWarnings } from './output.js';
 import { addStudyOptions, type StudyFlags, studyOptionsOf } from './study-options.js';
 import { fields, table } from './table.js';
 import { showProgress } from './terminal.js';
@@ -43,8 +41,9 @@ export function addPrune(program: Command, signal: AbortSignal): void {
     );
   addStudyOptions(command).action(async (directory: string, flags: PruneFlags) => {
     const { force, denseCopy, report: page, keep, stages, output } = flags;
-    checkOutput(output, force);
-    if (denseCopy !== undefined) checkDenseCopy(denseCopy, flags);
+    checkApart({ '--output': output, '--dense-copy': denseCopy, '--report': page });
+    checkOutput(output, force, [directory]);
+    if (denseCopy !== undefined) checkOutput(denseCopy, force, [directory]);
     if (page !== undefined) checkOutputFile(page, force);
     const onProgress = showProgress(process.stderr, flags.quiet);
     await using model = await loadModel(directory, { ...engineOptionsOf(flags), signal });
@@ -56,16 +55,9 @@ export function addPrune(program: Command, signal: AbortSignal): void {
       const { layers } = model.checkpoint.spec;
       await writeReportPage(report, page, { checkpoint: directory, layers, command: commandLine(), force, signal });
     }
-    for (const warning of report.warnings ?? []) process.stderr.write(`espalier: warning: ${warning}\n`);
+    printWarnings(report.warnings);
     printResult(flags, report, () => summary(report));
   });
-}
-
-function checkDenseCopy(denseCopy: string, { output, force }: PruneFlags): void {
-  if (resolve(denseCopy) === resolve(output)) {
-    throw new EspalierError('ERR_OPTION', '--dense-copy and --output are the same directory (give two)');
-  }
-  checkOutput(denseCopy, force);
 }
 
 function summary({ achieved, dense, pruned, stages, layers, latency, seconds, output }: PruneReport): string {

@@ -10,6 +10,7 @@ import {
   type DataFlags,
   type DeviceFlags,
   dataOptionsOf,
+  dtypeOption,
   integerOption,
 } from './options.js';
 
@@ -36,9 +37,7 @@ export function addStudyOptions(command: Command): Command {
     .addOption(integerOption('--samples <n>', 'calibration samples', 1).default(2048))
     .addOption(integerOption('--batch <n>', "mini-batch of kwon's gradients (default: the task's, 32 or 12)", 1))
     .addOption(integerOption('--seed <n>', 'seed of the sampling', 0).default(0))
-    .addOption(
-      choiceOption('--dtype <type>', "type of the written weights (default: the source's)", ['f32', 'f16', 'bf16']),
-    );
+    .addOption(dtypeOption());
   return addOutputOptions(addDeviceOptions(addDataOptions(command)));
 }
 

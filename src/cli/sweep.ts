@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { loadModel, type SweepReport, sweep } from '../index.js';
 import { budgetTable } from '../report/sweep-page.js';
 import { engineOptionsOf, integerOption, ratioListOption } from './options.js';
-import { commandLine, helpExamples, printResult } from './output.js';
+import { commandLine, helpExamples, printResult, printWarnings } from './output.js';
 import { addStudyOptions, type StudyFlags, studyOptionsOf } from './study-options.js';
 import { table } from './table.js';
 import { showProgress } from './terminal.js';
@@ -50,6 +50,7 @@ export function addSweep(program: Command, signal: AbortSignal): void {
       signal,
       onProgress,
     });
+    for (const { keep, report: pruned } of report.budgets) printWarnings(pruned.warnings, String(keep));
     printResult(flags, report, () => summary(report, output));
   });
 }

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { checkOutput } from '../checkpoint/output-directory.js';
-import { calibrateTokens, loadModel } from '../index.js';
+import { calibrateTokens, type DType, loadModel } from '../index.js';
 import { paddedLengthOption } from './dropping-options.js';
 import {
   addDataOptions,
@@ -9,6 +9,7 @@ import {
   type DataFlags,
   type DeviceFlags,
   dataOptionsOf,
+  dtypeOption,
   engineOptionsOf,
   integerOption,
   ratioOption,
@@ -25,6 +26,7 @@ interface TokensCalibrateFlags extends DataFlags, DeviceFlags {
   seed: number;
   paddedLength?: number;
   reconstruct: boolean;
+  dtype?: DType;
   output: string;
   force?: true;
 }
@@ -40,6 +42,7 @@ export function addTokensCalibrate(tokens: Command, signal: AbortSignal): void {
     .addOption(integerOption('--samples <n>', 'texts to calibrate on; as many more judge new weights', 1).default(256))
     .addOption(integerOption('--seed <n>', 'seed of the draw', 0).default(0))
     .addOption(paddedLengthOption('0'))
+    .addOption(dtypeOption())
     .option('--no-reconstruct', 'leave the weights as they are: do not solve for projections that make up for tokens')
     .requiredOption('--output <directory>', 'where to write the checkpoint that drops tokens')
     .option('--force', 'replace what is there')
@@ -52,12 +55,12 @@ export function addTokensCalibrate(tokens: Command, signal: AbortSignal): void {
     );
   addOutputOptions(addDeviceOptions(addDataOptions(command))).action(
     async (directory: string, flags: TokensCalibrateFlags) => {
-      const { macs, samples, seed, paddedLength, reconstruct, force, output } = flags;
-      checkOutput(output, force);
+      const { macs, samples, seed, paddedLength, reconstruct, dtype, force, output } = flags;
+      checkOutput(output, force, [directory]);
       const onProgress = showProgress(process.stderr, flags.quiet);
       await using model = await loadModel(directory, { ...engineOptionsOf(flags), signal });
       const data = { ...dataOptionsOf(flags), train: flags.train, eval: flags.eval };
-      const options = { ...data, macs, samples, seed, paddedLength, reconstruct };
+      const options = { ...data, macs, samples, seed, paddedLength, reconstruct, dtype };
       await using result = await calibrateTokens(model, { ...options, signal, onProgress });
       const report = await result.save(output, { force, signal });
       printResult(flags, report, () => trainingSummary(report));

@@ -4,7 +4,7 @@ import { tokensTable } from '../report/tokens-page.js';
 import { type SweepMethod, sweepMethods } from '../tokens/methods.js';
 import { addDroppingOptions, type DroppingFlags, droppingOptionsOf } from './dropping-options.js';
 import { choiceListOption, notNegativeListOption, ratioListOption } from './options.js';
-import { commandLine, helpExamples, printResult } from './output.js';
+import { commandLine, helpExamples, printResult, printWarnings } from './output.js';
 import { table } from './table.js';
 import { withModels } from './training-options.js';
 
@@ -48,6 +48,7 @@ export function addTokensSweep(tokens: Command, signal: AbortSignal): void {
         force,
         command: commandLine(),
       });
+      for (const { name, report: made } of report.runs) printWarnings(made.warnings, name);
       printResult(flags, report, () => summary(report, output));
     }),
   );

@@ -19,16 +19,16 @@ import {
   addDeviceOptions,
   addOutputOptions,
   checkedOption,
-  choiceOption,
   type DataFlags,
   type DeviceFlags,
   dataOptionsOf,
+  dtypeOption,
   engineOptionsOf,
   integerOption,
   notNegative,
   numeric,
 } from './options.js';
-import { printResult } from './output.js';
+import { printResult, printWarnings } from './output.js';
 import { droppingRows, fields, table } from './table.js';
 import { showProgress } from './terminal.js';
 
@@ -81,9 +81,7 @@ export function addTrainingOptions(command: Command): Command {
     .addOption(notNegativeOption('--distill-logits <weight>', "of the difference to the teacher's logits (default: 1)"))
     .addOption(notNegativeOption('--distill-hidden <weight>', 'of that to its hidden states (default: 0)'))
     .addOption(positiveOption('--distill-temperature <x>', 'of the logits that are compared (default: 2)'))
-    .addOption(
-      choiceOption('--dtype <type>', "type of the written weights (default: the source's)", ['f32', 'f16', 'bf16']),
-    );
+    .addOption(dtypeOption());
   return addOutputOptions(addDeviceOptions(addDataOptions(command)));
 }
 
@@ -117,11 +115,11 @@ export async function runTraining(
   if (resume !== undefined && !relative(output, resume).startsWith('..')) {
     throw new EspalierError('ERR_OPTION', '--resume is in the directory of --output (give another one)');
   }
-  checkOutput(output, force);
+  checkOutput(output, force, [directory, ...(flags.teacher === undefined ? [] : [flags.teacher])]);
   await withModels(directory, flags, signal, async (model, options) => {
     await using result = await work(model, { ...options, resume });
     const report = await result.save(output, { force, signal });
-    for (const warning of report.warnings ?? []) process.stderr.write(`espalier: warning: ${warning}\n`);
+    printWarnings(report.warnings);
     printResult(flags, report, () => trainingSummary(report));
   });
 }

@@ -1,5 +1,5 @@
 import { extname } from 'node:path';
-import { throwIfAborted } from '../native/cancel.js';
+import { unlessAborted } from '../native/cancel.js';
 import { EspalierError } from '../native/errors.js';
 import { quote } from '../quote.js';
 import { readCsv } from './csv.js';
@@ -40,9 +40,16 @@ const readers: Record<DataFormat, (file: string, options: RowOptions) => AsyncIt
 /** The rows of a data file, or of standard input where it is called '-'. Throws ERR_DATA, ERR_CANCELLED. */
 export async function* readRows(file: string, options: RowOptions = {}): AsyncGenerator<Row> {
   const { format = formatOf(file), signal } = options;
-  for await (const row of readers[format](file, options)) {
-    throwIfAborted(signal);
-    yield row;
+  const rows = readers[format](file, options)[Symbol.asyncIterator]();
+  try {
+    // A row may never come, of a pipe that nobody writes to.
+    for (;;) {
+      const { done, value } = await unlessAborted(rows.next(), signal);
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    void rows.return?.().catch(() => undefined); // Not awaited: it would wait for that row, too.
   }
 }
 

@@ -14,7 +14,11 @@ export function badData(file: string, where: string, reason: string): EspalierEr
 }
 
 export function cannotRead(file: string, cause: unknown): EspalierError {
-  return new EspalierError('ERR_DATA', `cannot read ${file}: ${(cause as Error).message}`, { cause });
+  return new EspalierError(
+    'ERR_DATA',
+    `cannot read ${file}: ${(cause as Error).message} (give a file that can be read)`,
+    { cause },
+  );
 }
 
 /** Stands for a file in the command line. */

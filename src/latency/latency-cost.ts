@@ -35,13 +35,13 @@ export class LatencyCost implements CostModel {
     return secondsOf((layer === this.spec.layers.length - 1 ? this.last : this.inner)[sublayer], units);
   }
 
-  /** Throws ERR_OPTION where what cannot be pruned takes longer than that. */
+  /** Throws ERR_TARGET where what cannot be pruned takes longer than that. */
   budget(keep: number): number {
     const left = keep * this.whole(this.spec.layers) - this.rest;
     if (left >= 0) return left;
     const least = this.rest / this.whole(this.spec.layers);
     throw new EspalierError(
-      'ERR_OPTION',
+      'ERR_TARGET',
       `${keep} of the latency cannot be reached: embeddings, normalisation and head take ${least.toFixed(2)} (keep more)`,
     );
   }

@@ -42,23 +42,23 @@ export type LatencyProfile = v.InferOutput<typeof schema>;
 export type LatencyTable = v.InferOutput<typeof table>;
 export type LatencyPoint = v.InferOutput<typeof point>;
 
-/** Throws ERR_OPTION where the file cannot be read or is no profile. */
+/** Throws ERR_DATA where the file cannot be read or is no profile. */
 export async function readProfile(file: string): Promise<LatencyProfile> {
   try {
     return parseProfile(await readFile(file, 'utf8'), file);
   } catch (error) {
     if (error instanceof EspalierError) throw error;
     const reason = (error as Error).message;
-    throw new EspalierError('ERR_OPTION', `cannot read ${file}: ${reason} (make it with espalier profile)`, {
+    throw new EspalierError('ERR_DATA', `cannot read ${file}: ${reason} (make it with espalier profile)`, {
       cause: error,
     });
   }
 }
 
-/** Throws ERR_OPTION where `text` is no profile. */
+/** Throws ERR_DATA where `text` is no profile. */
 export function parseProfile(text: string, name: string): LatencyProfile {
   const refused = (reason: string, cause?: unknown) =>
-    new EspalierError('ERR_OPTION', `${name} is no latency profile: ${reason} (make one with espalier profile)`, {
+    new EspalierError('ERR_DATA', `${name} is no latency profile: ${reason} (make one with espalier profile)`, {
       cause,
     });
   let value: unknown;

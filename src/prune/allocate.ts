@@ -33,7 +33,7 @@ export function choicesOf({ layer, sublayer, order, errors }: ErrorCurve, costs:
  * programming over costs rounded up to a grid of the budget's 1/16,384. Equal sums go to the choice that keeps more.
  *
  * @returns the index of each sub-layer's choice
- * @throws EspalierError ERR_OPTION where not even the cheapest choices fit
+ * @throws EspalierError ERR_TARGET where not even the cheapest choices fit
  */
 export function allocate(sublayers: readonly Choices[], budget: number): number[] {
   const stepsOf = ({ costs }: Choices) =>
@@ -58,7 +58,7 @@ export function allocate(sublayers: readonly Choices[], budget: number): number[
     chosen.push(choice);
   }
   if (best[gridSteps] === Number.POSITIVE_INFINITY) {
-    throw new EspalierError('ERR_OPTION', 'not even the smallest model fits the budget (keep more)');
+    throw new EspalierError('ERR_TARGET', 'not even the smallest model fits the budget (keep more)');
   }
   let left = gridSteps;
   return sublayers

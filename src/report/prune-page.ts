@@ -3,10 +3,11 @@ import { barOf } from './chart.js';
 import { megabytes, metricTable, milliseconds, optionalField, percent, times } from './figures.js';
 import type { About, Page, Section } from './page.js';
 import type { MeasuredLatency, PruneReport } from './prune-report.js';
+import { warningSections } from './warning-sections.js';
 
 /** What one pruning run kept, cost and gained. */
 export function prunePage(report: PruneReport, about: About): Page {
-  const { task, preset, seed, constraint, achieved, layers, latency, seconds, warnings } = report;
+  const { task, preset, seed, constraint, achieved, layers, latency, seconds, warnings = [] } = report;
   return {
     title: `${about.checkpoint}, ${task}: ${percent(constraint.keep)} of the ${constraint.kind === 'macs' ? 'MACs' : 'latency'}`,
     facts: [
@@ -19,7 +20,7 @@ export function prunePage(report: PruneReport, about: About): Page {
       ...optionalField('written to', report.output, String),
     ],
     sections: [
-      ...(warnings ? [{ title: 'Warnings', table: [['what'], ...warnings.map((warning) => [warning])] }] : []),
+      ...warningSections([['what'], ...warnings.map((warning) => [warning])]),
       ...evaluationSections(report),
       ...(latency ? [latencySection(latency)] : []),
       ...layerSections(layers, about.layers),

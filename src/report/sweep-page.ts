@@ -4,6 +4,7 @@ import type { About, Page, Section } from './page.js';
 import type { Metrics } from './prune-report.js';
 import { speedSections } from './speed-section.js';
 import type { SweepBudget, SweepReport } from './sweep-report.js';
+import { warningSections } from './warning-sections.js';
 
 /** What every budget costs and gains, side by side. */
 export function sweepPage(report: SweepReport, about: About): Page {
@@ -18,6 +19,10 @@ export function sweepPage(report: SweepReport, about: About): Page {
     ],
     sections: [
       { title: 'Budgets', table: budgetTable(budgets) },
+      ...warningSections([
+        ['keep', 'what'],
+        ...budgets.flatMap(({ keep, report: { warnings = [] } }) => warnings.map((warning) => [String(keep), warning])),
+      ]),
       ...(dense ? evaluationSections(budgets, dense) : []),
       ...speedSections(
         budgets.flatMap(({ report: { achieved }, latency }) =>

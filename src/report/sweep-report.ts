@@ -1,6 +1,7 @@
 import type { DType, Precision } from '../native/addon.js';
 import type { Environment } from '../native/environment.js';
 import type { Preset } from '../prune/preset.js';
+import type { Reading } from '../tasks/task.js';
 import type { Constraint, MeasuredLatency, PruneReport } from './prune-report.js';
 
 /** What several pruning runs from one study did: `espalier sweep --json` prints it, sweep.json keeps it. */
@@ -17,7 +18,7 @@ export interface SweepReport {
 }
 
 /** What has to be the same for a sweep to go on with what is there. */
-export interface SweepSettings {
+export interface SweepSettings extends Reading {
   checkpoint: string;
   task: string;
   train: string;
@@ -29,7 +30,7 @@ export interface SweepSettings {
   seed: number;
   batch?: number | undefined;
   dtype?: DType | undefined;
-  maxLength?: number | undefined;
+  precision: Precision;
 }
 
 export interface SweepBudget {

@@ -5,6 +5,7 @@ import type { About, Page, Section } from './page.js';
 import type { Metrics } from './prune-report.js';
 import { speedSections } from './speed-section.js';
 import type { FinishedTokensRun, TokensSweepReport } from './tokens-report.js';
+import { warningSections } from './warning-sections.js';
 
 /** What every way to drop tokens costs and gains, side by side. */
 export function tokensPage(report: TokensSweepReport, about: About): Page {
@@ -20,6 +21,10 @@ export function tokensPage(report: TokensSweepReport, about: About): Page {
     ],
     sections: [
       { title: 'Checkpoints', table: tokensTable(runs) },
+      ...warningSections([
+        ['checkpoint', 'what'],
+        ...runs.flatMap(({ name, report: { warnings = [] } }) => warnings.map((warning) => [name, warning])),
+      ]),
       ...Object.entries(denseMetrics(runs)).map(([metric, dense]) => metricSection(metric, dense, runs)),
       ...speedSections(
         bySeries(runs).flatMap((run) =>

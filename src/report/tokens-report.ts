@@ -1,5 +1,6 @@
 import type { DistillationWeights, DType, Precision } from '../native/addon.js';
 import type { Environment } from '../native/environment.js';
+import type { Reading } from '../tasks/task.js';
 import type { MethodOptions, SweepMethod } from '../tokens/methods.js';
 import type { MeasuredLatency } from './prune-report.js';
 import type { TrainReport } from './train-report.js';
@@ -18,7 +19,7 @@ export interface TokensSweepReport {
 }
 
 /** What has to be the same for a sweep to go on with what is there. */
-export interface TokensSweepSettings extends MethodOptions {
+export interface TokensSweepSettings extends MethodOptions, Reading {
   checkpoint: string;
   task: string;
   train: string;
@@ -26,7 +27,7 @@ export interface TokensSweepSettings extends MethodOptions {
   newHead: boolean;
   teacher?: (Partial<DistillationWeights> & { checkpoint: string }) | undefined;
   dtype?: DType | undefined;
-  maxLength?: number | undefined;
+  precision: Precision;
 }
 
 /** One checkpoint of a sweep: made to leave a part of the multiply-accumulates, or with a `lambda` of its own. */

@@ -1,5 +1,6 @@
 import type { CheckpointDescription } from '../checkpoint/checkpoint.js';
 import type { Example, Label } from '../data/examples.js';
+import type { DataFormat } from '../data/rows.js';
 import type { TsvQuirks } from '../data/tsv.js';
 import type { LossKind } from '../native/addon.js';
 import { EspalierError } from '../native/errors.js';
@@ -17,6 +18,16 @@ export interface Columns {
   text: string;
   pair?: string;
   label: string;
+}
+
+/** How data files are read and made into sequences. */
+export interface Reading {
+  /** Columns of the data file where they are not the task's own. */
+  columns?: Partial<Columns> | undefined;
+  /** Of the data files, whatever their names end in. */
+  format?: DataFormat | undefined;
+  /** Longest input in tokens; by default the task's. */
+  maxLength?: number | undefined;
 }
 
 /** What a task of any kind is defined by. */

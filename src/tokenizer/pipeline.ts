@@ -140,7 +140,7 @@ function tokenBudget(maxLength: number, parts: readonly TemplatePart[]): number 
   if (!Number.isSafeInteger(maxLength) || maxLength < specials) {
     throw new EspalierError(
       'ERR_INVALID_ARGUMENT',
-      `maxLength must be an integer of at least ${specials}, the number of special tokens, not ${maxLength}`,
+      `maxLength must be an integer of at least ${specials}, the number of special tokens, not ${maxLength} (give more)`,
     );
   }
   return maxLength - specials;

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { isObject } from '../checkpoint/json-file.js';
 import { EspalierError } from '../native/errors.js';
+import { oneLine } from '../quote.js';
 
 /** A token's number, of which there are as many as rows of the embedding matrix. */
 export const tokenId = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -19,7 +20,7 @@ export function parseJson(content: string): unknown {
   try {
     return JSON.parse(content);
   } catch (error) {
-    throw new EspalierError('ERR_TOKENIZER', `not valid JSON: ${(error as Error).message}`, { cause: error });
+    throw new EspalierError('ERR_TOKENIZER', `not valid JSON: ${oneLine((error as Error).message)}`, { cause: error });
   }
 }
 

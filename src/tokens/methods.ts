@@ -134,13 +134,15 @@ class LearnedMethod implements TokenMethod {
   }
 
   get state(): LearnedState {
-    return { thresholds: this.#thresholds.state, tooMuch: this.#tooMuch, final: this.#final };
+    const { warnings } = this;
+    return { thresholds: this.#thresholds.state, tooMuch: this.#tooMuch, final: this.#final, warnings };
   }
 
-  set state({ thresholds, tooMuch, final }: LearnedState) {
+  set state({ thresholds, tooMuch, final, warnings }: LearnedState) {
     this.#thresholds.state = thresholds;
     this.#tooMuch = tooMuch;
     this.#final = final;
+    this.warnings.splice(0, this.warnings.length, ...warnings);
   }
 }
 
@@ -148,6 +150,7 @@ interface LearnedState {
   thresholds: ThresholdState;
   tooMuch: boolean;
   final?: TokenPruning | undefined;
+  warnings: string[];
 }
 
 /** Tokens are dropped in the same way from the first step on, up to what it takes to meet the budget. */

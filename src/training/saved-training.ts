@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
@@ -7,6 +7,7 @@ import { writeOutputFile } from '../checkpoint/output-file.js';
 import { weightShapes } from '../checkpoint/roles.js';
 import { SafetensorsFile } from '../checkpoint/safetensors-reader.js';
 import { writeSafetensors } from '../checkpoint/safetensors-writer.js';
+import { filesIn } from '../checkpoint/work-directory.js';
 import type { ModelSpec, ParameterState, TensorData } from '../native/addon.js';
 import { EspalierError } from '../native/errors.js';
 import type { Training } from '../native/training.js';
@@ -46,7 +47,7 @@ export class SavedTraining<Notes> {
    * none. Throws ERR_OUTPUT where the directory holds anything else.
    */
   async resume(training: Training, settings: object): Promise<Notes | undefined> {
-    const stored = await this.#read();
+    const stored = this.#read();
     if (!stored) return undefined;
     if (!isDeepStrictEqual(stored.settings, JSON.parse(JSON.stringify(settings)))) {
       throw this.#refused('holds a training with other settings');
@@ -84,8 +85,8 @@ export class SavedTraining<Notes> {
     }
   }
 
-  async #read(): Promise<Stored<Notes> | undefined> {
-    const names = existsSync(this.directory) ? await readdir(this.directory) : [];
+  #read(): Stored<Notes> | undefined {
+    const names = filesIn(this.directory);
     // The very first save was interrupted.
     if (names.every(isMadeBySave)) return undefined;
     if (!names.includes('state.json')) throw this.#refused('keeps no training');

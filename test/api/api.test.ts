@@ -1,7 +1,15 @@
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { type EspalierError, evaluate, loadModel, type ProgressEvent, predict, prune } from '../../src/index.js';
+import {
+  type EspalierError,
+  evaluate,
+  train as fineTune,
+  loadModel,
+  type ProgressEvent,
+  predict,
+  prune,
+} from '../../src/index.js';
 import { demoData, sentimentMini } from '../support/paths.js';
 import { temporaryDirectory } from '../support/temporary.js';
 import { writeDropping } from './support/checkpoints.js';
@@ -102,6 +110,14 @@ t.test('the event loop runs on while the engine computes', async (t) => {
   const { seconds } = await evaluate(model, { task: 'sst2', examples: demoData('eval'), batch: 500 });
   clearInterval(timer);
   t.ok(longest < 1000 * Math.max(seconds, 0.2), `longest pause ${longest.toFixed(0)} ms of ${seconds.toFixed(2)} s`);
+});
+
+t.test('no examples, and batches of none, are refused', async (t) => {
+  await using model = await loadModel(sentimentMini);
+  const data = { task: 'sst2', examples: demoData('eval') };
+  await t.rejects(evaluate(model, { ...data, examples: [] }), { code: 'ERR_DATA', message: /no examples/ });
+  for (const batch of [0, 2.5]) await t.rejects(evaluate(model, { ...data, batch }), { code: 'ERR_OPTION' });
+  await t.rejects(fineTune(model, { task: 'sst2', train: [] }), { code: 'ERR_DATA', message: /no examples/ });
 });
 
 t.test('--stages without evaluation data is refused before any work', async (t) => {

@@ -70,7 +70,7 @@ t.test('an interrupted profile goes on where its last round ended', async (t) =>
   await t.rejects(profile(model, another), { code: 'ERR_OUTPUT', message: /another model, batch or machine/ });
   t.same((await profile(model, { ...another, force: true })).lengths, [13, 13, 13, 13]);
   writeFileSync(output, 'notes');
-  await t.rejects(profile(model, { ...small, output }), { code: 'ERR_OPTION', message: /no latency profile/ });
+  await t.rejects(profile(model, { ...small, output }), { code: 'ERR_DATA', message: /no latency profile/ });
   t.equal(readFileSync(output, 'utf8'), 'notes', 'what is no profile stays');
 });
 
@@ -105,8 +105,9 @@ t.test('pruning to a latency spends the profile, measured before or now', async 
   t.ok((kwon.report.achieved.latency as number) <= 0.5);
   t.ok((kwon.report.achieved.latency as number) > 0.4);
   await t.rejects(prune(model, { ...options, keep: 0.5, constraint: 'macs', profile: cheap }), { code: 'ERR_OPTION' });
+  await t.rejects(prune(model, { ...options, keep: 1e-6, profile: cheap }), { code: 'ERR_TARGET' });
   await t.rejects(prune(model, { ...options, keep: 0.5, profile: 'absent.json' }), {
-    code: 'ERR_OPTION',
+    code: 'ERR_DATA',
     message: /cannot read absent\.json/,
   });
 });

@@ -55,6 +55,35 @@ t.test('what is there is gone on with, unless the settings differ', async (t) =>
   t.notOk(existsSync(join(output, 'keep-0.2')), "the other sweep's budgets are gone");
 });
 
+t.test('force removes an earlier sweep only once there is something to put in its place', async (t) => {
+  const output = join(directory, 'forced');
+  await using model = await loadModel(sentimentMini);
+  const run = (more: Partial<SweepOptions>) => sweep(model, { ...options, keeps: [0.5], output, force: true, ...more });
+  const before = await run({});
+  await t.rejects(run({ train: 'missing.tsv' }), { code: 'ERR_DATA' });
+  await t.rejects(run({ eval: 'missing.tsv' }), { code: 'ERR_DATA' });
+  t.strictSame(reportOf(output), JSON.parse(JSON.stringify(before)));
+  t.ok(existsSync(join(output, 'keep-0.5', 'model.safetensors')));
+});
+
+t.test('data that are read otherwise are other data', async (t) => {
+  const output = join(directory, 'columns');
+  await using model = await loadModel(sentimentMini);
+  const run = (more: Partial<SweepOptions>) => sweep(model, { ...options, keeps: [0.5], output, ...more });
+  await run({});
+  for (const more of [{ columns: { text: 'label' } }, { format: 'tsv' as const }, { maxLength: 8 }]) {
+    await t.rejects(run(more), { code: 'ERR_OUTPUT', message: /other settings/ }, JSON.stringify(more));
+  }
+});
+
+t.test("latency without a profile: one is measured, and the directory is still the sweep's", async (t) => {
+  const output = join(directory, 'latency');
+  await using model = await loadModel(sentimentMini);
+  const report = await sweep(model, { ...options, constraint: 'latency', keeps: [0.6], output });
+  t.ok((report.budgets[0]?.report.achieved.latency as number) <= 0.6);
+  t.strictSame(readdirSync(output).sort(), ['keep-0.6', 'report.html', 'sweep.json']);
+});
+
 t.test('a sweep that is killed goes on where it was', async (t) => {
   const output = join(directory, 'killed');
   const finished = join(output, 'keep-0.7');

@@ -102,6 +102,23 @@ t.test('what is there is gone on with, unless the settings differ', async (t) =>
   t.not(writtenAt(output, 'manual-0.6'), written);
 });
 
+t.test('calibrated weights have the dtype that was asked for', async (t) => {
+  await using model = await loadModel(sentimentMini);
+  const wanted = { methods: ['calibrated'] as const, macs: [0.7], dtype: 'f32' as const };
+  const report = await tokensSweep(model, { ...options, ...wanted, output: join(directory, 'calibrated') });
+  await using made = await loadModel(report.runs[0]?.directory as string);
+  t.equal(made.checkpoint.dtype, 'f32');
+});
+
+t.test('what a training warned of is told by its name, and in the page', async (t) => {
+  const output = join(directory, 'warned');
+  const { status, stderr } = await runCli(args(output, '--lambdas', '0'));
+  t.equal(status, 0);
+  const warning = 'nearly every token goes on so far (try a larger lambda)';
+  t.match(stderr, `espalier: warning: learned-lambda-0: ${warning}`);
+  t.match(readFileSync(join(output, 'report.html'), 'utf8'), `<td>${warning}</td>`);
+});
+
 t.test('the command, killed and started again', async (t) => {
   const output = join(directory, 'killed');
   const budgets = ['--methods', 'manual', '--macs', '0.8,0.6'];
@@ -137,6 +154,7 @@ t.test('directories that are not of a sweep, and bad options, are refused', asyn
     code: 'ERR_OPTION',
     message: /the method manual needs to know/,
   });
+  await t.rejects(run({ methods: ['calibrated'], newHead: true }), { code: 'ERR_OPTION', message: /leave calibrated/ });
   await t.rejects(run({ eval: undefined }), { code: 'ERR_OPTION', message: /give --eval too/ });
   await t.rejects(run({ eval: 'missing.tsv' }), { code: 'ERR_DATA' });
   await t.rejects(run({ signal: AbortSignal.abort() }), { code: 'ERR_CANCELLED' });

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { checkOutput } from '../../src/checkpoint/output-directory.js';
 import { writeOutputFile } from '../../src/checkpoint/output-file.js';
 import { temporaryDirectory } from '../support/temporary.js';
 
@@ -58,6 +59,43 @@ t.test('an output that cannot be made is one error', async (t) => {
   const file = fresh();
   writeFileSync(file, '');
   await t.rejects(writeOutputFile(join(file, 'below'), pieces), { code: 'ERR_OUTPUT', message: /^cannot write/ });
+});
+
+t.test('an empty path is refused, with force too', async (t) => {
+  await t.rejects(writeOutputFile('', pieces, { force: true }), { code: 'ERR_OPTION', message: /path .* is empty/ });
+  const filled = fresh();
+  writeFileSync(filled, 'precious');
+  const module = new URL('../../src/checkpoint/output-directory.js', import.meta.url).href;
+  const code = `
+    import { writeDirectory } from ${JSON.stringify(module)};
+    await writeDirectory('', { force: true }, async () => {}).catch(({ code }) => console.log(code));`;
+  const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', code], {
+    cwd: join(filled, '..'),
+    encoding: 'utf8',
+  });
+  t.equal(stdout, 'ERR_OPTION\n');
+  t.equal(readFileSync(filled, 'utf8'), 'precious', 'the working directory is not replaced');
+});
+
+t.test('force replaces a checkpoint, but nothing that is more than one', (t) => {
+  const made = (...files: string[]) => {
+    const output = join(fresh(), '..');
+    for (const file of files) {
+      mkdirSync(join(output, file, '..'), { recursive: true });
+      writeFileSync(join(output, file), '{}');
+    }
+    return output;
+  };
+  const checkpoint = ['config.json', 'model.safetensors'];
+  checkOutput(made(), true);
+  checkOutput(made(...checkpoint, 'tokenizer.json'), true);
+  for (const files of [['config.json', 'main.py'], [...checkpoint, '.git/HEAD'], ['model.safetensors']]) {
+    const refused = { code: 'ERR_OUTPUT', message: /is no checkpoint directory, or holds more/ };
+    t.throws(() => checkOutput(made(...files), true), refused, files.join());
+  }
+  const source = made(...checkpoint);
+  t.throws(() => checkOutput(`${source}/.`, true, [source]), { code: 'ERR_OPTION', message: /is made of/ });
+  t.end();
 });
 
 t.test('a full disk is one error and leaves the old file', async (t) => {

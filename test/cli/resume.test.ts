@@ -64,3 +64,21 @@ for (const [name, stages] of [
     }
   });
 }
+
+t.test('a training is not gone on with on data that are read otherwise', async (t) => {
+  const args = [...resumable.train, '--epochs', '1', '--resume', path('columns')];
+  await finished([...args, '--output', path('columns of the task')]);
+  const other = [...args, '--text-column', 'label', '--output', path('other columns'), '--json'];
+  const { status, stdout } = await runCli(other);
+  t.equal(status, 1);
+  t.match(JSON.parse(stdout).error, { code: 'ERR_OUTPUT', message: /holds a training with other settings/ });
+});
+
+t.test('what a training warned of it says again when it is gone on with', async (t) => {
+  const args = ['tokens', 'train', sentimentMini, ...data, '--batch', '8', '--soft-epochs', '1', '--hard-epochs', '1'];
+  const kept = [...args, '--lambda', '0', '--resume', path('warned')];
+  const first = await finished([...kept, '--output', path('warned 1')]);
+  const second = await finished([...kept, '--output', path('warned 2')]);
+  t.match(first.stderr, /warning: nearly every token goes on/);
+  t.strictSame(second.report.warnings, first.report.warnings);
+});

@@ -50,7 +50,7 @@ t.test('the budget is what is left beside what cannot be pruned', async (t) => {
   const whole = 1 + (4 + 8) + (3 + 0.5);
   t.equal(cost.whole(spec.layers), whole);
   t.equal(cost.budget(0.5), whole / 2 - 1);
-  t.throws(() => cost.budget(0.05), { code: 'ERR_OPTION', message: /take 0\.06 \(keep more\)/ });
+  t.throws(() => cost.budget(0.05), { code: 'ERR_TARGET', message: /take 0\.06 \(keep more\)/ });
 });
 
 t.test('the last layer of a model without its own table is like the others', async (t) => {
@@ -71,7 +71,7 @@ t.test('a profile serves smaller models of the same widths, and no others', asyn
 t.test('a profile is read back as it was written; what is none is an error that says where', async (t) => {
   t.strictSame(parseProfile(JSON.stringify(profile), 'p.json'), profile);
   const refused = (text: string, message: RegExp) =>
-    t.throws(() => parseProfile(text, 'p.json'), { code: 'ERR_OPTION', message });
+    t.throws(() => parseProfile(text, 'p.json'), { code: 'ERR_DATA', message });
   refused('', /p\.json is no latency profile: /);
   refused('[]', /p\.json is no latency profile: /);
   refused(JSON.stringify({ ...profile, rest: { samples: ['1'] } }), /rest\.samples\.0: /);

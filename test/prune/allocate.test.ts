@@ -79,7 +79,7 @@ t.test('costs off the grid never exceed the budget', async (t) => {
 
 t.test('a budget that nothing fits is an error, a budget of nothing keeps what costs nothing', async (t) => {
   const fixed = { removed: [0], costs: [5], errors: [0] };
-  t.throws(() => allocate([fixed, fixed], 9), { code: 'ERR_OPTION' });
+  t.throws(() => allocate([fixed, fixed], 9), { code: 'ERR_TARGET' });
   t.same(allocate([fixed, fixed], 10), [0, 0]);
   t.same(allocate([{ removed: [0], costs: [0], errors: [0] }], 0), [0]);
 });
