@@ -10,31 +10,12 @@ import { addInspect } from './inspect.js';
 import { addPredict } from './predict.js';
 import { addProfile } from './profile.js';
 import { addPrune } from './prune.js';
+import { endBy, stopOnSignals } from './stop.js';
 import { addSweep } from './sweep.js';
 import { addTokens } from './tokens.js';
 import { addTrain } from './train.js';
 
-/** A signal may come twice, of a terminal and of whoever passes it on: again within this time, it means the same. */
-const millisecondsOfOneSignal = 1000;
-
-const stop = new AbortController();
-let stoppedAt = 0;
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.on(signal, () => {
-    if (stop.signal.aborted) {
-      if (performance.now() - stoppedAt > millisecondsOfOneSignal) endBy(signal);
-      return;
-    }
-    stoppedAt = performance.now();
-    stop.abort(signal);
-  });
-}
-
-/** Ends the process as the signal would have done by itself. */
-function endBy(signal: 'SIGINT' | 'SIGTERM'): void {
-  process.removeAllListeners(signal);
-  process.kill(process.pid, signal);
-}
+const stop = stopOnSignals();
 
 // Whoever reads the output may stop reading: `espalier ... | head` is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -48,22 +29,22 @@ const program = new Command('espalier')
   .version(version)
   .exitOverride()
   .configureOutput({ outputError: () => {} });
-addPrune(program, stop.signal);
-addSweep(program, stop.signal);
-addTokens(program, stop.signal);
-addTrain(program, stop.signal);
-addEvaluate(program, stop.signal);
-addPredict(program, stop.signal);
-addInspect(program, stop.signal);
-addProfile(program, stop.signal);
-addBench(program, stop.signal);
-addExport(program, stop.signal);
+addPrune(program, stop);
+addSweep(program, stop);
+addTokens(program, stop);
+addTrain(program, stop);
+addEvaluate(program, stop);
+addPredict(program, stop);
+addInspect(program, stop);
+addProfile(program, stop);
+addBench(program, stop);
+addExport(program, stop);
 addDevices(program);
 
 try {
   await program.parseAsync();
 } catch (error) {
-  const { code, message, exitCode } = describeFailure(error, stop.signal);
+  const { code, message, exitCode } = describeFailure(error, stop);
   if (message !== '') {
     // On a terminal a progress bar may stand half-drawn where the line belongs.
     process.stderr.write(`${process.stderr.isTTY ? '\r\x1b[K' : ''}espalier: ${message}\n`);
@@ -72,5 +53,5 @@ try {
   process.exitCode = exitCode;
   // A read that nobody needs any more would keep the process alive; that of a pipe with a name cannot be ended.
   process.stdin.destroy();
-  if (stop.signal.aborted) setTimeout(endBy, 200, stop.signal.reason).unref();
+  if (stop.aborted) setTimeout(endBy, 200, stop.reason).unref();
 }
