@@ -2,8 +2,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { argv } from 'node:process';
-import { fileURLToPath } from 'node:url';
-import { root, run } from './tools.mjs';
+import { isMain, root, run } from './tools.mjs';
 
 export function checkNativeFormat(mode = ['--dry-run', '-Werror']) {
   const files = ['native', 'binding', 'test/native', 'bench']
@@ -13,4 +12,4 @@ export function checkNativeFormat(mode = ['--dry-run', '-Werror']) {
   run('clang-format', [...mode, ...files]);
 }
 
-if (fileURLToPath(import.meta.url) === argv[1]) checkNativeFormat(argv.includes('--write') ? ['-i'] : undefined);
+if (isMain(import.meta.url)) checkNativeFormat(argv.includes('--write') ? ['-i'] : undefined);

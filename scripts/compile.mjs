@@ -2,10 +2,8 @@
 // Compiles the TypeScript to dist/, and bundles the script and the style of the report pages beside it.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { argv } from 'node:process';
-import { fileURLToPath } from 'node:url';
 import { buildSync } from 'esbuild';
-import { root, runModule } from './tools.mjs';
+import { isMain, root, runModule } from './tools.mjs';
 
 export function compile() {
   runModule('typescript/bin/tsc', []);
@@ -34,4 +32,4 @@ function licencesOf({ inputs }) {
   return [...new Set(licences)].join('\n\n');
 }
 
-if (fileURLToPath(import.meta.url) === argv[1]) compile();
+if (isMain(import.meta.url)) compile();

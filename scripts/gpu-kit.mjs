@@ -17,10 +17,8 @@ import {
 import { builtinModules, createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
-import { argv } from 'node:process';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { fail, hasCommand, root, run } from './tools.mjs';
+import { fail, hasCommand, isMain, root, run } from './tools.mjs';
 
 const GOOGLE_TEST = '/usr/src/googletest';
 const ARCHIVE = 'kit.tar.xz';
@@ -118,7 +116,7 @@ function report(kit, archive) {
 
 const megabytes = (bytes) => `${(bytes / 2 ** 20).toFixed(1).padStart(6)} MiB`;
 
-if (fileURLToPath(import.meta.url) === argv[1]) {
+if (isMain(import.meta.url)) {
   const { values } = parseArgs({
     options: {
       output: { type: 'string', default: join(root, '.gpu-kit') },

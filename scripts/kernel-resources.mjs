@@ -9,8 +9,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, delimiter, dirname, join } from 'node:path';
 import { argv } from 'node:process';
-import { fileURLToPath } from 'node:url';
-import { cudaSettings, fail, findNvcc, jobs, root, run } from './tools.mjs';
+import { cudaSettings, fail, findNvcc, isMain, jobs, root, run } from './tools.mjs';
 
 const GOLDEN = join(root, 'test/golden/kernel-resources.json');
 const SOURCES = 'native/backend/cuda';
@@ -283,7 +282,7 @@ function printTable() {
   }
 }
 
-if (fileURLToPath(import.meta.url) === argv[1]) {
+if (isMain(import.meta.url)) {
   if (argv.includes('--check')) process.exitCode = checkKernelResources() ? 0 : 1;
   else if (argv.includes('--write')) writeGolden();
   else printTable();

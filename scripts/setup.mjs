@@ -1,17 +1,18 @@
 // Brings a bare Debian machine with node, npm, g++ and make to a built checkout. Every step is skipped where it is done.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { argv } from 'node:process';
-import { fileURLToPath } from 'node:url';
 import {
   aptInstall,
   buildPackages,
   cudaEnvironment,
   cudaPackages,
+  cudaStamp,
   fail,
   findNvcc,
+  isMain,
   missingPackages,
   root,
   run,
@@ -56,18 +57,21 @@ export function installCudaToolkit() {
   if (findNvcc() !== undefined) return true;
   console.error('Installing the CUDA toolkit ...');
   const done = (command, args) => spawnSync(command, args, { stdio: ['ignore', 'ignore', 'inherit'] }).status === 0;
+  rmSync(cudaEnvironment, { recursive: true, force: true }); // What is there is of an attempt that did not come to its end.
   if (!done('python3', ['-m', 'venv', cudaEnvironment])) return false;
   const parts = 'nvcc,cudart,cublas,cusolver,cusparse,cccl,crt,nvvm';
   const packages = [`cuda-toolkit[${parts}]==13.0.*`, 'nvidia-cuda-nvdisasm==13.2.*'];
   if (!done(join(cudaEnvironment, 'bin/pip'), ['install', '--quiet', ...packages])) return false;
   // The packages hold the libraries under their versions only, which linkers do not look for.
-  const toolkit = dirname(dirname(findNvcc()));
+  const [python] = readdirSync(join(cudaEnvironment, 'lib'));
+  const toolkit = join(cudaEnvironment, 'lib', python, 'site-packages/nvidia/cu13');
   for (const file of readdirSync(join(toolkit, 'lib'))) {
     const plain = /^(lib(?:cublas|cublasLt|cudart|cusolver|cusparse)\.so)\.\d+$/.exec(file)?.[1];
     if (plain !== undefined) symlinkSync(file, join(toolkit, 'lib', plain));
   }
   symlinkSync('lib', join(toolkit, 'lib64'));
+  writeFileSync(cudaStamp, '');
   return true;
 }
 
-if (fileURLToPath(import.meta.url) === argv[1]) await setup();
+if (isMain(import.meta.url)) await setup();

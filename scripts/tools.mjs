@@ -1,11 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, realpathSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 export const jobs = String(availableParallelism());
+
+/** Whether Node was started with the module of this URL, by whatever link. */
+export const isMain = (url) => process.argv[1] !== undefined && fileURLToPath(url) === realpathSync(process.argv[1]);
 
 /** Ends the process with one line that says what is wrong and what to do. */
 export function fail(message) {
@@ -26,19 +29,37 @@ export function runModule(file, args, options) {
   run(process.execPath, [join(root, 'node_modules', file), ...args], options);
 }
 
-/** The CUDA compiler: of CUDACXX, of `npm run setup -- --cuda`, or installed where CUDA usually is. */
+/**
+ * A CUDA compiler that can build the plugin: of CUDACXX, of `npm run setup -- --cuda`, or installed where CUDA usually is.
+ * Of an older one it says so, once.
+ */
 export function findNvcc() {
   const folders = [...cudaFolders(), ...process.env.PATH.split(delimiter), '/usr/local/cuda/bin'];
   const named = process.env.CUDACXX;
-  return [...(named ? [named] : []), ...folders.map((folder) => join(folder, 'nvcc'))].find((path) => existsSync(path));
+  return [...(named ? [named] : []), ...folders.map((folder) => join(folder, 'nvcc'))].find(isNewEnough);
 }
 
-/** Where `npm run setup -- --cuda` puts the toolkit. */
+const oldestCuda = 13;
+const tooOld = new Set();
+
+function isNewEnough(nvcc) {
+  if (!existsSync(nvcc)) return false;
+  const { stdout } = spawnSync(nvcc, ['--version'], { encoding: 'utf8' });
+  const version = /\brelease (\d+\.\d+)/.exec(stdout)?.[1] ?? 'unknown';
+  if (Number.parseFloat(version) >= oldestCuda) return true;
+  if (!tooOld.has(nvcc))
+    console.error(`espalier: ${nvcc}, version ${version}, is too old for the CUDA plugin: ${oldestCuda} is needed`);
+  tooOld.add(nvcc);
+  return false;
+}
+
+/** Where `npm run setup -- --cuda` puts the toolkit, and what it leaves there once it is whole. */
 export const cudaEnvironment = join(root, '.cuda');
+export const cudaStamp = join(cudaEnvironment, 'installed');
 
 function cudaFolders() {
+  if (!existsSync(cudaStamp)) return [];
   const library = join(cudaEnvironment, 'lib');
-  if (!existsSync(library)) return [];
   return readdirSync(library).map((python) => join(library, python, 'site-packages/nvidia/cu13/bin'));
 }
 
@@ -63,7 +84,9 @@ const packageContents = {
   'g++': () => hasCommand('g++') || hasCommand('c++') || hasCommand('clang++'),
   make: () => hasCommand('make'),
   cmake: () => hasCommand('cmake'),
-  'libeigen3-dev': () => existsSync('/usr/include/eigen3/Eigen/Dense'),
+  // Elsewhere CMake finds it where these variables lead.
+  'libeigen3-dev': () =>
+    existsSync('/usr/include/eigen3/Eigen/Dense') || Boolean(process.env.Eigen3_DIR ?? process.env.CMAKE_PREFIX_PATH),
   'libgtest-dev': () => existsSync('/usr/include/gtest/gtest.h'),
   'clang-format': () => hasCommand('clang-format'),
   'python3-venv': () => spawnSync('python3', ['-c', 'import ensurepip']).status === 0,

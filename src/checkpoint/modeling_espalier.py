@@ -10,6 +10,7 @@ espalier's results but not its speed. The classes bear the names of the stock on
 import functools
 import inspect
 import math
+import threading
 
 import torch
 import transformers
@@ -39,14 +40,21 @@ class EmptiedDistilBertAttention(nn.Module):
         return self.out_lin(query[..., :0]), None
 
 
-class Tokens:
-    """The tokens of a batch that are still alive, bool [batch, length]: of alive[l] those that enter layer l."""
+class Tokens(threading.local):
+    """The tokens of a batch that are still alive, bool [batch, length]: of alive[l] those that enter layer l.
+
+    Every thread has its own: a model may answer several at once.
+    """
 
     def __init__(self, espalier, layers, span):
+        self.arguments = espalier, layers, span
         self.thresholds, self.keep_rates = espalier.get("token_thresholds"), espalier.get("token_keep_rates")
         self.padded_length = espalier.get("token_padded_length")
         self.dropping_layers = layers if span else layers - 1  # after a last one a sequence head reads the first token
         self.alive = [None] * (layers + 1)
+
+    def __reduce__(self):  # what a thread has is neither copied nor saved with the model
+        return Tokens, self.arguments
 
     def enter_model(self, model, args, kwargs):
         given = inspect.signature(model.forward).bind(*args, **kwargs).arguments
@@ -153,6 +161,8 @@ def narrow_distilbert_layer(layer, heads, neurons):
 
 def drop_tokens(model, layers):
     espalier, span = model.config.espalier, hasattr(model, "qa_outputs")
+    # What is computed again for the backward pass would see the tokens of whichever forward pass was the last.
+    model.supports_gradient_checkpointing = False
     tokens = Tokens(espalier, len(layers), span)
     model.base_model.register_forward_pre_hook(tokens.enter_model, with_kwargs=True)
     for index, (layer, heads) in enumerate(zip(layers, espalier["heads_per_layer"])):

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy
@@ -72,6 +73,7 @@ def check(pruned, scratch):
     yield "dense copy, stock transformers", difference(torch_logits(stock, inputs), dense_expected)
     model = auto_class(pruned).from_pretrained(pruned, trust_remote_code=True)
     yield "pruned, transformers with trust_remote_code", difference(torch_logits(model, inputs), expected)
+    yield "the same in four threads at once", max(difference(logits, expected) for logits in threads_logits(model, inputs))
     model.save_pretrained(again)
     yield "saved again by transformers, engine", difference(engine_logits(again, inputs), expected)
     if "token_keep_rates" not in read_config(pruned)["espalier"]:
@@ -137,6 +139,14 @@ def torch_logits(model, inputs):
     if "logits" in outputs:
         return outputs.logits.numpy().ravel()
     return torch.stack([outputs.start_logits, outputs.end_logits], -1)[real(inputs)].numpy().ravel()
+
+
+def threads_logits(model, inputs):
+    """The logits of all texts, many times, each text from whichever thread was free."""
+    texts = [{name: values[i : i + 1] for name, values in inputs.items()} for i in range(len(TEXTS))]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda text: torch_logits(model, text), texts * 25))
+    return [numpy.concatenate(found[start : start + len(texts)]) for start in range(0, len(found), len(texts))]
 
 
 def onnx_logits(file, inputs):
