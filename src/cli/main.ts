@@ -53,5 +53,5 @@ try {
   process.exitCode = exitCode;
   // A read that nobody needs any more would keep the process alive; that of a pipe with a name cannot be ended.
   process.stdin.destroy();
-  if (stop.aborted) setTimeout(endBy, 200, stop.reason).unref();
+  if (stop.aborted) setTimeout(endBy, 1000, stop.reason).unref();
 }
