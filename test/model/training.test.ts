@@ -129,7 +129,7 @@ async function worstGradient(training: Training, expected: Map<string, Float32Ar
       difference = Math.max(difference, Math.abs(value / firstMomentShare - (values[i] ?? 0)));
     }
     const error = difference / Math.max(largest(values), 5e-2 * overall);
-    if (!(error <= worst.error)) Object.assign(worst, { role, error });
+    if (Number.isFinite(worst.error) && !(error <= worst.error)) Object.assign(worst, { role, error });
   }
   return worst;
 }

@@ -56,6 +56,7 @@ class DropoutTest : public testing::TestWithParam<const char*> {
 };
 
 TEST_P(DropoutTest, hasTheBitsOfTheReference) {
+  if (std::string(GetParam()) == "reference") GTEST_SKIP() << "it is the reference";
   for (const double rate : {0.1, 0.5, 0.999}) {
     EXPECT_EQ(factors(*backend_, rate, 0xfedcba9876543210), factors(*openYardstick(), rate, 0xfedcba9876543210));
   }

@@ -87,8 +87,10 @@ struct Sum {
     value += product;
     magnitude += std::abs(product);
   }
-  /// The error of `actual`, 1 being what is allowed.
-  double error(double actual) const { return std::abs(actual - value) / (magnitude * 1e-6); }
+  /// The error of `actual`, 1 being what is allowed; infinity where it is no number, which no maximum would notice.
+  double error(double actual) const {
+    return std::isfinite(actual) ? std::abs(actual - value) / (magnitude * 1e-6) : INFINITY;
+  }
 };
 
 struct Shape {

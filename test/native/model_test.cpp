@@ -112,7 +112,7 @@ TEST_P(ModelTest, computesTheSameMaskedAndCompacted) {
   EXPECT_EQ(found.neurons.size(), 23u * 30u);
 }
 
-TEST_P(ModelTest, takesHiddenStatesToWhatForwardComputes) {
+TEST_P(ModelTest, collectsTargetsThatTheSameProjectionsGive) {
   // Teacher and student are the same model, so the targets are what the projections already give.
   HiddenStates student(model_, batch_, {}, cancel_);
   HiddenStates teacher(model_, batch_, {}, cancel_);

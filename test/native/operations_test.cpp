@@ -78,7 +78,10 @@ class OperationTest : public testing::TestWithParam<std::tuple<const char*, Oper
   const OperationCase& operation() const { return std::get<1>(GetParam()); }
 };
 
-TEST_P(OperationTest, agreesWithTheDoubleReference) { expectAgreement(backend(), operation(), kSlack); }
+TEST_P(OperationTest, agreesWithTheDoubleReference) {
+  if (std::string(backend()) == "reference") GTEST_SKIP() << "in float it is the yardstick itself";
+  expectAgreement(backend(), operation(), kSlack);
+}
 
 TEST_P(OperationTest, isBitEqualAtAnyThreadCount) {
   const std::vector<Output> expected = resultsOn(openCandidate(backend(), 1).backend, operation());

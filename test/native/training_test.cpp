@@ -126,7 +126,9 @@ double worstError(const Gradients& found, const Gradients& expected) {
   for (const auto& [role, gradient] : expected) {
     double error = 0;
     for (size_t i = 0; i < gradient.size(); ++i) {
-      error = std::max(error, std::abs(static_cast<double>(found.at(role).at(i)) - gradient[i]));
+      const double difference = std::abs(static_cast<double>(found.at(role).at(i)) - gradient[i]);
+      if (!std::isfinite(difference)) return INFINITY;  // no maximum would notice
+      error = std::max(error, difference);
     }
     worst = std::max(worst, error / std::max(largestOf(gradient), 0.05f * overall));
   }

@@ -169,9 +169,14 @@ function fault({ ids, sequences, starts, ends }: Encoding, texts: string[], toke
 function encodeAll(tokenizer: Tokenizer, text: string, pair: string): string | undefined {
   const texts = [text, pair];
   try {
-    const whole = tokenizer.encode(text, pair);
-    const windows = tokenizer.encodeWindows(text, pair, { maxLength: whole.ids.length >> 1, stride: 2 });
-    return [whole, ...windows].map((encoding) => fault(encoding, texts, tokenizer)).find((found) => found);
+    const found = fault(tokenizer.encode(text, pair), texts, tokenizer);
+    if (found) return found;
+    // Room for the first text, and for so little of the second that there are several windows.
+    const windows = tokenizer.encodeWindows(text, pair, {
+      maxLength: tokenizer.encode(text).ids.length + 8,
+      stride: 2,
+    });
+    return windows.map((encoding) => fault(encoding, texts, tokenizer)).find((found) => found);
   } catch (error) {
     if (error instanceof EspalierError && ['ERR_DATA', 'ERR_INVALID_ARGUMENT'].includes(error.code)) return undefined;
     return String(error);

@@ -66,7 +66,7 @@ t.test('an abort ends it', async (t) => {
 });
 
 for (const name of ['regression', 'bert-span', 'roberta-span'] as const) {
-  t.test(`a ${name} model with sub-layers that have lost every unit is made up for`, async (t) => {
+  t.test(`a ${name} model with sub-layers that have lost every unit is solved for, too`, async (t) => {
     const golden = readGolden(`${name}.json`);
     const sequences = packSequences(golden.sequences);
     using whole = await openModel(name, { mode: 'inference' });
@@ -80,7 +80,7 @@ for (const name of ['regression', 'bert-span', 'roberta-span'] as const) {
       const options = { loss: golden.loss, macs: 1 };
       const made = await reconstructDropping(dense, pruning, sequences, sequences, options);
       using model = made.model;
-      t.ok((made.reconstruction?.divergence.after as number) >= 0);
+      t.ok(Number.isFinite(made.reconstruction?.divergence.after));
       t.ok((await model.forward(sequences, { pruning: made.pruning })).every(Number.isFinite));
     }
   });

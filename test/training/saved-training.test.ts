@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import t from 'tap';
@@ -120,8 +120,10 @@ t.test('weights that are damaged or gone are refused', async (t) => {
   const { saved } = await savedOnce();
   const weights = join(saved.directory, 'step-2.safetensors');
   using training = await Training.start(model);
-  truncateSync(weights, 5000);
-  await t.rejects(saved.resume(training, settings), { code: 'ERR_CHECKPOINT', message: /step-2\.safetensors/ });
+  for (const spoil of [() => truncateSync(weights, 5000), () => rmSync(weights)]) {
+    spoil();
+    await t.rejects(saved.resume(training, settings), { code: 'ERR_CHECKPOINT', message: /step-2\.safetensors/ });
+  }
 });
 
 t.test('killed before state.json: the state before still counts', async (t) => {

@@ -26,10 +26,15 @@ inline double dot(const Vector& a, const Vector& b) {
   return sum;
 }
 
+/// Infinity where a difference is no number, which no maximum would notice.
 inline double largestDifference(const Vector& a, const Vector& b) {
   EXPECT_EQ(a.size(), b.size());
   double largest = 0;
-  for (size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
+  for (size_t i = 0; i < a.size(); ++i) {
+    const double difference = std::abs(a[i] - b[i]);
+    if (!std::isfinite(difference)) return INFINITY;
+    largest = std::max(largest, difference);
+  }
   return largest;
 }
 
