@@ -78,7 +78,10 @@ Napi::Value startComparing(Napi::Env env, const std::shared_ptr<SharedHiddenStat
         std::shared_lock<std::shared_mutex> teacherModel(teacher->owner->mutex, std::defer_lock);
         if (teacher->owner != student->owner) teacherModel.lock();
         std::shared_lock<std::shared_mutex> targetsModel;
-        if (teacher->targetsOnly) targetsModel = std::shared_lock(teacher->targetsOnly->mutex);
+        const auto& targets = teacher->targetsOnly;  // a thread must not lock a mutex twice
+        if (targets && targets != student->owner && targets != teacher->owner) {
+          targetsModel = std::shared_lock(targets->mutex);
+        }
         const std::scoped_lock lock(student->mutex, teacher->mutex);
         return work(*student->states, *teacher->states);
       },
