@@ -2,7 +2,7 @@ import type { Example } from '../data/examples.js';
 import type { BenchRow } from '../report/bench-report.js';
 import type { MeasuredLatency } from '../report/prune-report.js';
 import { bench } from './bench.js';
-import type { DataOptions, WorkOptions } from './evaluate.js';
+import { type DataOptions, readingOf, type WorkOptions } from './evaluate.js';
 import { type LoadedModel, loadModel } from './model.js';
 
 const rounds = 3;
@@ -12,9 +12,10 @@ export async function measureLatency(
   pruned: LoadedModel,
   dense: LoadedModel,
   texts: readonly Example[],
-  { task, columns, format, maxLength, signal, onProgress }: DataOptions & WorkOptions,
+  options: DataOptions & WorkOptions,
 ): Promise<MeasuredLatency> {
-  const data = { task, columns, format, maxLength };
+  const { task, signal, onProgress } = options;
+  const data = { ...readingOf(options), task };
   const { rows, environment } = await bench(pruned, { ...data, against: dense, texts, rounds, signal, onProgress });
   const { batch, tokens, latency, against, speedup } = rows[0] as Required<BenchRow>;
   return { environment, batch, tokens, dense: against.latency, pruned: latency, speedup };

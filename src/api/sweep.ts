@@ -7,7 +7,7 @@ import { sweepPage } from '../report/sweep-page.js';
 import type { SweepReport, SweepSettings } from '../report/sweep-report.js';
 import { resolveTask, type Task } from '../tasks/task.js';
 import { version } from '../version.js';
-import { examplesFrom, nameOfData, readingOf } from './evaluate.js';
+import { examplesFrom, nameOfData, workSettings } from './evaluate.js';
 import { measureCheckpoint } from './measure-latency.js';
 import type { LoadedModel } from './model.js';
 import { PruneStudy, type StudyOptions } from './prune-study.js';
@@ -103,9 +103,7 @@ export async function sweep(model: LoadedModel, options: SweepOptions): Promise<
 function settingsOf(model: LoadedModel, task: Task, options: SweepOptions): SweepSettings {
   const { preset = 'espalier', constraint = 'macs', samples = 2048, seed = 0, batch, dtype } = options;
   return {
-    checkpoint: model.checkpoint.directory,
-    task: task.name,
-    train: nameOfData(options.train),
+    ...workSettings(model, task, options),
     eval: options.eval && nameOfData(options.eval),
     preset,
     constraint,
@@ -114,8 +112,6 @@ function settingsOf(model: LoadedModel, task: Task, options: SweepOptions): Swee
     seed,
     batch,
     dtype,
-    precision: model.precision,
-    ...readingOf(options),
   };
 }
 

@@ -9,7 +9,7 @@ import { checkMacs } from '../tokens/fit-to-macs.js';
 import { type SweepMethod, sweepMethods } from '../tokens/methods.js';
 import { version } from '../version.js';
 import { calibrateTokens } from './calibrate-tokens.js';
-import { examplesFrom, nameOfData, readingOf } from './evaluate.js';
+import { examplesFrom, nameOfData, workSettings } from './evaluate.js';
 import { measureCheckpoint } from './measure-latency.js';
 import type { LoadedModel } from './model.js';
 import { SweepDirectory, type SweepKind } from './sweep-directory.js';
@@ -148,15 +148,11 @@ function inOrder(runs: readonly TokensRun[]): TokensRun[] {
 function settingsOf(model: LoadedModel, task: Task, options: TokensSweepOptions): TokensSweepSettings {
   const { newHead = false, teacher, distillation, dtype } = options;
   return {
-    checkpoint: model.checkpoint.directory,
-    task: task.name,
-    train: nameOfData(options.train),
+    ...workSettings(model, task, options),
     eval: options.eval && nameOfData(options.eval),
     ...methodSettings(options),
     newHead,
     teacher: teacher && { checkpoint: teacher.checkpoint.directory, ...distillation },
     dtype,
-    precision: model.precision,
-    ...readingOf(options),
   };
 }

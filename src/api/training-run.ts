@@ -21,9 +21,8 @@ import {
   EvaluationBatches,
   examplesFrom,
   lengthLimit,
-  nameOfData,
-  readingOf,
   type WorkOptions,
+  workSettings,
 } from './evaluate.js';
 import type { LoadedModel } from './model.js';
 import { asStored, ModelResult } from './model-result.js';
@@ -192,13 +191,9 @@ export class TrainingRun {
     const { model, task, data, options } = this;
     const { seed = 0, newHead, teacher, distillation } = options;
     return {
-      checkpoint: model.checkpoint.directory,
-      task: task.name,
+      ...workSettings(model, task, options),
       seed,
-      train: nameOfData(options.train),
-      ...readingOf(options),
       sequences: data.count,
-      precision: model.precision,
       newHead,
       teacher: teacher && { checkpoint: teacher.checkpoint.directory, ...distillation },
       ...settings,

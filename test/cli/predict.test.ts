@@ -88,11 +88,12 @@ t.test('--format stands above the extension, and says what standard input is', a
   t.match(jsonLines(tsv.stdout), [{ text: 'Fine.' }]);
 });
 
-t.test('bad input ends with one line', async (t) => {
+t.test('bad input ends with one line, after nothing but answers', async (t) => {
   const input = '{"text": "Fine."}\n{"text": 5}\n';
-  const { status, stderr } = await runCli([...predict, '--input', '-', '--format', 'jsonl'], { input });
+  const { status, stdout, stderr } = await runCli([...predict, '--input', '-', '--format', 'jsonl'], { input });
   t.equal(status, 1);
   t.match(stderr, /^espalier: -, line 2: column "text" holds 5, no text\n$/);
+  t.match(stdout, /^(positive\t.*\n)?$/);
 });
 
 t.test('an answer comes as soon as its line is there', async (t) => {
