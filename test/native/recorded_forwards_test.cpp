@@ -196,6 +196,7 @@ TEST_P(RecordedForwardsTest, surviveThatALargerBatchNeedsMoreMemory) {
 TEST_P(RecordedForwardsTest, areKeptOfTheBucketsLastUsed) {
   ModelSpec spec = tinySpec(head());
   spec.maxPositions = 512;
+  spec.layers.resize(1);
   open(spec);
   for (int run = 0; run < 2; ++run) forward({1});
   EXPECT_EQ(watched.replays, 1);

@@ -24,17 +24,15 @@ struct Abandoned {};
 
 struct Worker;
 
-/// One warp operation, from the first lane's arrival on.
+/// One warp operation, from the first lane's arrival until no lane needs its values any more.
 struct Gathering {
-  Gathering(std::string_view operationName, unsigned lanes, size_t depositBytes)
-      : operation(operationName), mask(lanes), bytes(depositBytes) {}
-
-  const std::string_view operation;
-  const unsigned mask;
-  const size_t bytes;
+  std::string_view operation;
+  unsigned mask = 0;
+  size_t bytes = 0;
   unsigned arrived = 0;
+  unsigned readers = 0;
   std::vector<Worker*> waiting;
-  alignas(kMaxDeposit) char values[kLanes * kMaxDeposit] = {};
+  alignas(kMaxDeposit) char values[kLanes * kMaxDeposit];
 };
 
 /// A fibre and the emulated thread that it runs at present.
@@ -42,9 +40,9 @@ struct Worker {
   Fibre fibre;
   unsigned thread = 0;
   uint3 index{};
-  const char* waitsAt = nullptr;
-  /// Keeps the values that this thread got last.
-  std::shared_ptr<Gathering> gathering;
+  std::string_view waitsAt;
+  /// Has the values that this thread got last.
+  Gathering* gathering = nullptr;
 };
 
 /// Runs the threads of one block, each for as long as it need not wait for others.
@@ -54,14 +52,16 @@ class Block {
 
   void run();
   void sync();
-  const void* gather(const char* operation, unsigned mask, const void* mine, size_t bytes);
+  const void* gather(std::string_view operation, unsigned mask, const void* mine, size_t bytes);
   unsigned lane() const { return running_->thread % kLanes; }
 
  private:
   void runThreads(Worker& worker);
   void beginThread(Worker& worker);
-  void wait(const char* operation);
+  void wait(std::string_view operation);
   void wake(std::vector<Worker*>& waiting);
+  Gathering& join(std::string_view operation, unsigned mask, size_t bytes);
+  void leave(Worker& worker);
   void abandonWaiting();
   std::string describeWaiting() const;
 
@@ -74,7 +74,9 @@ class Block {
   std::deque<Worker*> ready_;
   std::vector<Worker*> atBarrier_;
   /// Of each warp, the operations that some lanes have yet to reach.
-  std::vector<std::vector<std::shared_ptr<Gathering>>> open_;
+  std::vector<std::vector<Gathering*>> open_;
+  std::deque<Gathering> gatherings_;
+  std::vector<Gathering*> unused_;
   std::exception_ptr failure_;
 };
 
@@ -125,7 +127,7 @@ void Block::runThreads(Worker& worker) {
   } catch (...) {
     failure_ = std::current_exception();
   }
-  worker.gathering.reset();
+  leave(worker);
 }
 
 void Block::beginThread(Worker& worker) {
@@ -138,11 +140,11 @@ void Block::beginThread(Worker& worker) {
   threadIdx = worker.index;
 }
 
-void Block::wait(const char* operation) {
+void Block::wait(std::string_view operation) {
   Worker& self = *running_;
   self.waitsAt = operation;
   self.fibre.suspend();
-  self.waitsAt = nullptr;
+  self.waitsAt = {};
   if (failure_) throw Abandoned();
   threadIdx = self.index;
 }
@@ -158,24 +160,20 @@ void Block::sync() {
   wait("__syncthreads");
 }
 
-const void* Block::gather(const char* operation, unsigned mask, const void* mine, size_t bytes) {
+const void* Block::gather(std::string_view operation, unsigned mask, const void* mine, size_t bytes) {
   const unsigned lanes = std::min(kLanes, threads_ - running_->thread / kLanes * kLanes);
   const unsigned expected = mask & (~0u >> (kLanes - lanes));
   const unsigned self = 1u << lane();
   if ((mask & self) == 0) {
-    throw Error(ErrorCode::internal, std::string("a lane calls ") + operation + " with a mask that lacks it");
+    throw Error(ErrorCode::internal, "a lane calls " + std::string(operation) + " with a mask that lacks it");
   }
-  auto& open = open_[running_->thread / kLanes];
-  auto found = std::find_if(open.begin(), open.end(), [&](const auto& gathering) {
-    return gathering->operation == operation && gathering->mask == mask && gathering->bytes == bytes;
-  });
-  if (found == open.end()) found = open.insert(found, std::make_shared<Gathering>(operation, mask, bytes));
-  running_->gathering = *found;
-  Gathering& gathering = **found;
+  leave(*running_);
+  Gathering& gathering = join(operation, mask, bytes);
   std::memcpy(gathering.values + lane() * bytes, mine, bytes);
   gathering.arrived |= self;
   if (gathering.arrived == expected) {
-    open.erase(found);
+    auto& open = open_[running_->thread / kLanes];
+    open.erase(std::find(open.begin(), open.end(), &gathering));
     wake(gathering.waiting);
   } else {
     gathering.waiting.push_back(running_);
@@ -184,10 +182,38 @@ const void* Block::gather(const char* operation, unsigned mask, const void* mine
   return gathering.values;
 }
 
+/// The one that other lanes have begun, or a new one.
+Gathering& Block::join(std::string_view operation, unsigned mask, size_t bytes) {
+  auto& open = open_[running_->thread / kLanes];
+  const auto found = std::find_if(open.begin(), open.end(), [&](const Gathering* gathering) {
+    return gathering->mask == mask && gathering->bytes == bytes && gathering->operation == operation;
+  });
+  if (found != open.end()) {
+    running_->gathering = *found;
+  } else {
+    if (unused_.empty()) unused_.push_back(&gatherings_.emplace_back());
+    running_->gathering = open.emplace_back(unused_.back());
+    unused_.pop_back();
+    Gathering& begun = *running_->gathering;
+    begun.operation = operation;
+    begun.mask = mask;
+    begun.bytes = bytes;
+    begun.arrived = 0;
+    std::memset(begun.values, 0, kLanes * bytes);
+  }
+  ++running_->gathering->readers;
+  return *running_->gathering;
+}
+
+void Block::leave(Worker& worker) {
+  if (worker.gathering != nullptr && --worker.gathering->readers == 0) unused_.push_back(worker.gathering);
+  worker.gathering = nullptr;
+}
+
 void Block::abandonWaiting() {
   for (size_t i = 0; i < workersUsed_; ++i) {
     running_ = &workers_[i];
-    if (running_->waitsAt != nullptr) running_->fibre.resume();
+    if (!running_->waitsAt.empty()) running_->fibre.resume();
   }
 }
 
@@ -195,7 +221,7 @@ void Block::abandonWaiting() {
 std::string Block::describeWaiting() const {
   std::map<std::string_view, std::vector<const Worker*>> waiting;
   for (size_t i = 0; i < workersUsed_; ++i) {
-    if (workers_[i].waitsAt != nullptr) waiting[workers_[i].waitsAt].push_back(&workers_[i]);
+    if (!workers_[i].waitsAt.empty()) waiting[workers_[i].waitsAt].push_back(&workers_[i]);
   }
   std::string result;
   for (const auto& [operation, workers] : waiting) {
@@ -234,7 +260,7 @@ unsigned lane() { return current->lane(); }
 
 void syncBlock() { current->sync(); }
 
-const void* gather(const char* operation, unsigned mask, const void* mine, size_t bytes) {
+const void* gather(std::string_view operation, unsigned mask, const void* mine, size_t bytes) {
   return current->gather(operation, mask, mine, bytes);
 }
 

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -84,18 +85,18 @@ void syncBlock();
 /// Leaves `bytes` (at most kMaxDeposit) of `mine` and waits until every lane of `mask` has called this with the same
 /// arguments. Returns the lanes' values one after another, zero for lanes that the warp or `mask` lacks; they stay
 /// valid until this lane's next call. `operation` is what an error calls it.
-const void* gather(const char* operation, unsigned mask, const void* mine, size_t bytes);
+const void* gather(std::string_view operation, unsigned mask, const void* mine, size_t bytes);
 
 /// As gather(): what warp-wide operations are made of.
 template <typename T>
-const std::array<T, kLanes>& gatherWarp(const T& mine, const char* operation = "gatherWarp", unsigned mask = ~0u) {
+const std::array<T, kLanes>& gatherWarp(const T& mine, std::string_view operation = "gatherWarp", unsigned mask = ~0u) {
   static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= kMaxDeposit);
   return *static_cast<const std::array<T, kLanes>*>(gather(operation, mask, &mine, sizeof(T)));
 }
 
 /// What lane `source` holds as `mine`. A GPU leaves the value of an absent lane undefined; here all its bits are set.
 template <typename T>
-T shuffle(const char* operation, unsigned mask, const T& mine, unsigned source) {
+T shuffle(std::string_view operation, unsigned mask, const T& mine, unsigned source) {
   struct Deposit {
     T value;
     bool present;
