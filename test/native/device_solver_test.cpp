@@ -4,13 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <memory>
 
 #include "core/error.h"
 #include "solver/backend_solver.h"
 #include "support/engines.h"
+#include "support/errors.h"
 #include "support/projection.h"
 
 namespace espalier::test {
@@ -28,21 +28,9 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr int kHostThreads = 1;
 
-/// The largest difference over the largest magnitude.
-template <typename T>
-double distance(const std::vector<T>& found, const std::vector<T>& expected) {
-  const Vector wide(expected.begin(), expected.end());
-  double magnitude = std::numeric_limits<double>::min();
-  for (double value : wide) magnitude = std::max(magnitude, std::abs(value));
-  for (T value : found) {
-    if (!std::isfinite(value)) return kInfinity;
-  }
-  return largestDifference({found.begin(), found.end()}, wide) / magnitude;
-}
-
 void expectNear(const ProjectionFit& found, const ProjectionFit& expected) {
-  EXPECT_LT(distance(found.weight, expected.weight), kRoundedToFloat);
-  EXPECT_LT(distance(found.biasShift, expected.biasShift), kRoundedToFloat);
+  EXPECT_LT(relativeError(found.weight, expected.weight), kRoundedToFloat);
+  EXPECT_LT(relativeError(found.biasShift, expected.biasShift), kRoundedToFloat);
 }
 
 template <typename Body>
@@ -223,10 +211,10 @@ TEST_P(DeviceSolverTest, setsUpAndSolvesSystemsOfScalesAsTheHostDoes) {
       const Projection projection(inputs);
       const ScaleSystem found = solver().scaleSystem(projection.statistics(), unitSize, ones);
       const ScaleSystem expected = scaleSystem(projection.statistics(), unitSize, ones, kHostThreads);
-      EXPECT_LT(distance(found.matrix, expected.matrix), kSummed);
-      EXPECT_LT(distance(found.rhs, expected.rhs), kSummed);
+      EXPECT_LT(relativeError(found.matrix, expected.matrix), kSummed);
+      EXPECT_LT(relativeError(found.rhs, expected.rhs), kSummed);
       const Vector scales = solver().solveFiltered(expected);
-      EXPECT_LT(distance(scales, solveFiltered(expected, kHostThreads)), kRoundedToFloat);
+      EXPECT_LT(relativeError(scales, solveFiltered(expected, kHostThreads)), kRoundedToFloat);
       EXPECT_EQ(solver().scaleSystem(projection.statistics(), unitSize, ones).matrix, found.matrix);
       EXPECT_EQ(solver().solveFiltered(expected), scales);
     }

@@ -10,6 +10,7 @@
 #include "model/gradient_moments.h"
 #include "model/hidden_states.h"
 #include "support/engines.h"
+#include "support/errors.h"
 #include "support/little_memory.h"
 #include "support/tiny_model.h"
 
@@ -65,18 +66,18 @@ class ModelTest : public testing::TestWithParam<std::tuple<const char*, HeadKind
 
 TEST_P(ModelTest, agreesWithTheOracleForwardAndBackward) {
   const std::shared_ptr<Model> oracle = tinyModel(openOracle(), tinySpec(head()));
-  EXPECT_LT(largestError(model_->forward(batch_, {}, cancel_), oracle->forward(batch_, {}, cancel_)), 1e-5);
+  EXPECT_LT(relativeError(model_->forward(batch_, {}, cancel_), oracle->forward(batch_, {}, cancel_)), 1e-5);
   const MaskGradients found = gradients(*model_);
   const MaskGradients expected = gradients(*oracle);
   // What the tokens of a sequence have in common cancels out of a span's gradients: the plain float computation says
   // how much precision that costs.
   const MaskGradients plain = gradients(*tinyModel(openYardstick(), tinySpec(head())));
   const auto allowed = [&](std::vector<float> MaskGradients::*values) {
-    return 2 * largestError(plain.*values, expected.*values) + 5e-6;
+    return 2 * relativeError(plain.*values, expected.*values) + 5e-6;
   };
-  EXPECT_LT(largestError(found.losses, expected.losses), allowed(&MaskGradients::losses));
-  EXPECT_LT(largestError(found.heads, expected.heads), allowed(&MaskGradients::heads));
-  EXPECT_LT(largestError(found.neurons, expected.neurons), allowed(&MaskGradients::neurons));
+  EXPECT_LT(relativeError(found.losses, expected.losses), allowed(&MaskGradients::losses));
+  EXPECT_LT(relativeError(found.heads, expected.heads), allowed(&MaskGradients::heads));
+  EXPECT_LT(relativeError(found.neurons, expected.neurons), allowed(&MaskGradients::neurons));
 }
 
 TEST_P(ModelTest, givesTheSameBitsAtAnyThreadCount) {
@@ -106,7 +107,7 @@ TEST_P(ModelTest, computesTheSameMaskedAndCompacted) {
     append(mask.neurons, shape.neurons, kept.neurons[l]);
   }
   const std::unique_ptr<Model> smaller = model_->select(kept, Mode::gradients);
-  EXPECT_LT(largestError(smaller->forward(batch_, {}, cancel_), model_->forward(batch_, {&mask}, cancel_)), 1e-5);
+  EXPECT_LT(relativeError(smaller->forward(batch_, {}, cancel_), model_->forward(batch_, {&mask}, cancel_)), 1e-5);
   const MaskGradients found = gradients(*smaller);
   EXPECT_EQ(found.heads.size(), 4u * 30u);
   EXPECT_EQ(found.neurons.size(), 23u * 30u);
@@ -256,8 +257,8 @@ TEST_P(ModelTest, takesLogitGradientsInPlaceOfLabels) {
   }
   const MaskGradients expected = gradients(*model_);
   const MaskGradients found = model_->maskGradients(batch_, given, pairsOf(batch_), nullptr, nullptr, cancel_);
-  EXPECT_LT(largestError(found.heads, expected.heads), 1e-4);
-  EXPECT_LT(largestError(found.neurons, expected.neurons), 1e-4);
+  EXPECT_LT(relativeError(found.heads, expected.heads), 1e-4);
+  EXPECT_LT(relativeError(found.neurons, expected.neurons), 1e-4);
   given.logitGradients.pop_back();
   EXPECT_THROW(model_->maskGradients(batch_, given, pairsOf(batch_), nullptr, nullptr, cancel_), Error);
 }
@@ -317,7 +318,7 @@ TEST_P(ModelTest, replacesWeightsAllOrNone) {
   KeptUnits kept = allUnits(model_->spec());
   kept.neurons[1] = {};
   const std::unique_ptr<Model> smaller = model_->select(kept, Mode::gradients);
-  EXPECT_LT(largestError(smaller->forward(batch_, {}, cancel_), model_->forward(batch_, {}, cancel_)), 1e-5);
+  EXPECT_LT(relativeError(smaller->forward(batch_, {}, cancel_), model_->forward(batch_, {}, cancel_)), 1e-5);
   model_->replace({{"layers.1.ffn.out.weight", weight}});
   EXPECT_EQ(model_->forward(batch_, {}, cancel_), before);
 }

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "core/error.h"
+#include "support/errors.h"
 #include "support/projection.h"
 
 namespace espalier::test {

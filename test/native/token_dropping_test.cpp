@@ -10,6 +10,7 @@
 #include "model/hidden_states.h"
 #include "model/token_record.h"
 #include "support/engines.h"
+#include "support/errors.h"
 #include "support/masked_encoder.h"
 #include "support/tiny_model.h"
 
@@ -64,7 +65,7 @@ class TokenDroppingTest : public testing::TestWithParam<std::tuple<const char*, 
     const PackedBatch batch = batchOf(lengths);
     const MaskedRun expected = runMasked(*model_, batch, pruning);
     TokenRecord record;
-    EXPECT_LT(largestError(forward(batch, pruning, &record), expected.logits), 2e-5);
+    EXPECT_LT(relativeError(forward(batch, pruning, &record), expected.logits), 2e-5);
     EXPECT_EQ(record.depths, expected.depths);
     for (size_t i = 0; i < expected.importance.size(); ++i) {
       EXPECT_NEAR(record.importance[i], expected.importance[i], 2e-5 * expected.importance[i]);
@@ -210,7 +211,7 @@ TEST_P(TokenDroppingTest, changesNothingWhereEveryTokenGoesOn) {
   const PackedBatch batch = batchOf({1, 2, 17, 33});
   TokenRecord none;
   const std::vector<float> expected = forward(batch, TokenPruning(), &none);
-  EXPECT_LT(largestError(model_->forward(batch, {}, cancel_), expected), 1e-5);
+  EXPECT_LT(relativeError(model_->forward(batch, {}, cancel_), expected), 1e-5);
   for (const TokenPruning& all : {everywhere(Rule::threshold, 0), everywhere(Rule::keepRate, 1),
                                   everywhere(Rule::keepRate, 1.5), everywhere(Rule::threshold, 1e-9)}) {
     TokenRecord record;
@@ -280,7 +281,7 @@ TEST_P(TokenDroppingTest, takesSoManyTokensThatADeviceHasTwoMicroBatchesAtOnce) 
   const TokenPruning pruning = thresholdsFor(*oracle_, batch);
   TokenRecord expected, record;
   const std::vector<float> logits = oracle_->forward(batch, {nullptr, &pruning, &expected}, cancel_);
-  EXPECT_LT(largestError(forward(batch, pruning, &record), logits), 2e-5);
+  EXPECT_LT(relativeError(forward(batch, pruning, &record), logits), 2e-5);
   EXPECT_EQ(record.depths, expected.depths);
 }
 

@@ -1,8 +1,5 @@
 #pragma once
 
-#include <gtest/gtest.h>
-
-#include <cmath>
 #include <random>
 #include <vector>
 
@@ -24,18 +21,6 @@ inline double dot(const Vector& a, const Vector& b) {
   double sum = 0;
   for (size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
   return sum;
-}
-
-/// Infinity where a difference is no number, which no maximum would notice.
-inline double largestDifference(const Vector& a, const Vector& b) {
-  EXPECT_EQ(a.size(), b.size());
-  double largest = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    const double difference = std::abs(a[i] - b[i]);
-    if (!std::isfinite(difference)) return INFINITY;
-    largest = std::max(largest, difference);
-  }
-  return largest;
 }
 
 /// Inputs, targets and weights of a projection, and its least-squares matrix written out.

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
 #include <memory>
 #include <string>
 #include <tuple>
@@ -40,19 +39,5 @@ Labels labelsFor(const PackedBatch& batch, HeadKind head);
 
 /// Thresholds by which every layer that judges tokens drops some of the batch, each far from the importance of any.
 TokenPruning thresholdsFor(const Model& model, const PackedBatch& batch, int32_t paddedLength = 0);
-
-/// The largest difference over the largest value expected; infinity where one is no number, which no maximum would
-/// notice.
-template <typename T>
-double largestError(const std::vector<float>& values, const std::vector<T>& expected) {
-  double error = 0, scale = 0;
-  for (size_t i = 0; i < expected.size(); ++i) {
-    const double difference = std::abs(static_cast<double>(values.at(i)) - expected[i]);
-    if (!std::isfinite(difference)) return INFINITY;
-    error = std::max(error, difference);
-    scale = std::max(scale, std::abs(static_cast<double>(expected[i])));
-  }
-  return error / scale;
-}
 
 }  // namespace espalier::test
