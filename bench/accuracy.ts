@@ -1,13 +1,9 @@
-// Usage: npm run bench:accuracy -- [--quick] [--checkpoints A,B] [--presets espalier,kwon] [--keeps 0.6,0.5] [--seeds 0,1]
-//   [--samples N] [--without PART,PART] [--texts TASK] [--threads N] [--output FILE]
-// Appends a line of JSON to FILE for every model it pruned and evaluated, and leaves out those that are there already;
-// prints the table of all of them.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { Command, Option } from 'commander';
 import { Engine } from '../src/native/engine.js';
 import type { EspalierPart } from '../src/prune/espalier.js';
 import type { Preset } from '../src/prune/preset.js';
@@ -21,24 +17,36 @@ const everything = {
   keeps: '0.6,0.5,0.4,0.3,0.2,0.1',
   seeds: '0,1,2',
 };
-/** Within the hour on two cores. */
 const quick = { ...everything, keeps: '0.6,0.4,0.2', seeds: '0' };
 
-const { values: flags } = parseArgs({
-  options: {
-    quick: { type: 'boolean', default: false },
-    checkpoints: { type: 'string' },
-    presets: { type: 'string' },
-    keeps: { type: 'string' },
-    seeds: { type: 'string' },
-    samples: { type: 'string', default: '2048' },
-    without: { type: 'string' },
-    texts: { type: 'string' },
-    threads: { type: 'string' },
-    output: { type: 'string', default: 'accuracy.jsonl' },
-    job: { type: 'string' },
-  },
-});
+interface Flags extends Partial<typeof everything> {
+  quick: boolean;
+  samples: number;
+  without?: string;
+  texts?: string;
+  threads?: number;
+  output: string;
+  job?: string;
+}
+const flags = new Command('npm run bench:accuracy --')
+  .description('Prunes every checkpoint to every budget, and prints the table of all results.')
+  .option('--quick', 'fewer budgets and seeds: within the hour on two cores', false)
+  .option('--checkpoints <names>', 'separated by commas, as all lists here')
+  .option('--presets <names>', 'of `espalier prune`')
+  .option('--keeps <ratios>', 'parts of the multiply-accumulates to keep')
+  .option('--seeds <numbers>', 'one draw of samples each')
+  .option('--samples <n>', 'calibration samples', Number, 2048)
+  .option('--without <parts>', 'of preset espalier, to see what they are worth')
+  .option('--texts <task>', 'whose training texts to calibrate on (default: the own task)')
+  .option('--threads <n>', '(default: all that there are)', Number)
+  .option(
+    '--output <file>',
+    'gets a line of JSON for each result; those that it has are not made again',
+    'accuracy.jsonl',
+  )
+  .addOption(new Option('--job <json>').hideHelp())
+  .parse()
+  .opts<Flags>();
 
 if (flags.job !== undefined) {
   // A process of its own for each job, so that its peak memory is its own.
@@ -52,18 +60,17 @@ if (flags.job !== undefined) {
 async function runAll(): Promise<void> {
   const choice = { ...(flags.quick ? quick : everything), ...flags };
   const list = (values: string | undefined) => values?.split(',') ?? [];
-  const threads = flags.threads === undefined ? Engine.open().threads : Number(flags.threads);
+  const { samples, texts, threads = Engine.open().threads } = flags;
   for (const checkpoint of list(choice.checkpoints)) {
     for (const seed of list(choice.seeds).map(Number)) {
       for (const preset of list(choice.presets) as Preset[]) {
         const without = list(flags.without) as EspalierPart[];
         const keeps = list(choice.keeps).map(Number);
-        const { samples, texts } = flags;
         await run({
           checkpoint,
           preset,
           without,
-          samples: Number(samples),
+          samples,
           seed,
           keeps,
           threads,

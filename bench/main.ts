@@ -1,5 +1,4 @@
-// Usage: npm run bench -- [NAME...] [--json] [--python PATH] [--threads N] [--rounds N] [--quick]
-import { parseArgs } from 'node:util';
+import { Argument, Command } from 'commander';
 import { table } from '../src/cli/table.js';
 import { Engine } from '../src/native/engine.js';
 import { batch256 } from './batch-256.js';
@@ -42,26 +41,21 @@ const benchmarks = [
   memory,
 ];
 
-const { values: options, positionals: names } = parseArgs({
-  allowPositionals: true,
-  options: {
-    json: { type: 'boolean', default: false },
-    python: { type: 'string' },
-    threads: { type: 'string' },
-    rounds: { type: 'string', default: '7' },
-    quick: { type: 'boolean', default: false },
-  },
-});
+const program = new Command('npm run bench --')
+  .description('Measures espalier and what it is compared with: all benchmarks, or those named.')
+  .addArgument(new Argument('[names...]').choices(benchmarks.map(({ name }) => name)))
+  .option('--python <path>', 'a Python with torch and transformers, to compare with as well')
+  .option('--threads <n>', 'of every contender (default: all that there are)', Number)
+  .option('--rounds <n>', 'of all contenders in turns', Number, 7)
+  .option('--quick', 'fewer and shorter measurements, to see that everything runs', false)
+  .option('--json', 'print one line of JSON', false)
+  .addHelpText('after', `\nBenchmarks:\n${benchmarks.map(({ name, title }) => `  ${name}: ${title}`).join('\n')}`)
+  .parse();
+const options = program.opts<{ python?: string; threads?: number; rounds: number; quick: boolean; json: boolean }>();
 
-for (const name of names) {
-  if (!benchmarks.some((benchmark) => benchmark.name === name)) {
-    throw new Error(`there is no benchmark "${name}" (there are: ${benchmarks.map(({ name }) => name).join(', ')})`);
-  }
-}
-
-const rounds = options.quick ? 1 : Number(options.rounds);
-if (!(rounds >= 1)) throw new Error(`--rounds must be 1 or more, not ${options.rounds}`);
-const threads = options.threads === undefined ? Engine.open().threads : Number(options.threads);
+const rounds = options.quick ? 1 : options.rounds;
+if (!(rounds >= 1)) program.error(`--rounds must be 1 or more, not ${rounds}`);
+const threads = options.threads ?? Engine.open().threads;
 const results: { name: string; title: string; rows: Row[] }[] = [];
 let current = '';
 const context: BenchContext = {
@@ -75,7 +69,7 @@ const context: BenchContext = {
 const machine = environment(context);
 if (!options.json) console.log(table(Object.entries(machine)));
 for (const benchmark of benchmarks) {
-  if (names.length > 0 && !names.includes(benchmark.name)) continue;
+  if (program.args.length > 0 && !program.args.includes(benchmark.name)) continue;
   current = benchmark.name;
   const rows = await benchmark.run(context);
   results.push({ name: benchmark.name, title: benchmark.title, rows });

@@ -1,11 +1,6 @@
-// Usage: npm run bench:tokens -- [--checkpoints A,B] [--methods learned,calibrated] [--macs 0.5,0.4] [--seeds 0,1]
-//   [--soft-epochs N] [--hard-epochs N] [--padded-length N] [--device NAME] [--threads N] [--output DIRECTORY] [--results FILE]
-// Makes every checkpoint drop tokens by every method, `espalier tokens sweep` with the checkpoint for its own teacher, in
-// DIRECTORY/<checkpoint>-<seed>, where a stopped run goes on; writes a line of JSON for each of its results to FILE and
-// prints the table of all.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { Command } from 'commander';
 import type { Example } from '../src/data/examples.js';
 import { type LoadedModel, loadModel, tokensSweep } from '../src/index.js';
 import type { Task } from '../src/tasks/task.js';
@@ -17,34 +12,51 @@ import { groupOf, type TokensRow, tokensTable } from './support/tokens-table.js'
 const checkpoints = ['minilm-mrpc', 'minilm-sst2', 'roberta-sst2', 'distil-qnli'];
 const mostTrainingRows = 10_000;
 
-const { values: flags } = parseArgs({
-  options: {
-    checkpoints: { type: 'string', default: checkpoints.join() },
-    methods: { type: 'string', default: sweepMethods.join() },
-    macs: { type: 'string', default: '0.5' },
-    seeds: { type: 'string', default: '0' },
-    'soft-epochs': { type: 'string', default: '3' },
-    'hard-epochs': { type: 'string', default: '3' },
-    'padded-length': { type: 'string' },
-    device: { type: 'string', default: 'cpu' },
-    threads: { type: 'string' },
-    output: { type: 'string', default: 'tokens' },
-    results: { type: 'string', default: 'tokens.jsonl' },
-  },
-});
 const list = (values: string) => values.split(',');
+const numbers = (values: string) => list(values).map(Number);
+
+interface Flags {
+  checkpoints: string[];
+  methods: SweepMethod[];
+  macs: number[];
+  seeds: number[];
+  softEpochs: number;
+  hardEpochs: number;
+  paddedLength?: number;
+  device: string;
+  threads?: number;
+  output: string;
+  results: string;
+}
+const flags = new Command('npm run bench:tokens --')
+  .description(
+    'Makes every checkpoint drop tokens by every method, the checkpoint its own teacher, and prints the table of all results.',
+  )
+  .option('--checkpoints <names>', 'separated by commas, as all lists here', list, checkpoints)
+  .option('--methods <names>', 'of `espalier tokens sweep`', list, [...sweepMethods])
+  .option('--macs <ratios>', 'parts of the multiply-accumulates to keep', numbers, [0.5])
+  .option('--seeds <numbers>', 'one run each', numbers, [0])
+  .option('--soft-epochs <n>', 'passes over the data with soft masks', Number, 3)
+  .option('--hard-epochs <n>', 'passes over the data while tokens are dropped', Number, 3)
+  .option('--padded-length <n>', 'what importance is a mean over (default: as usual)', Number)
+  .option('--device <name>', 'where it runs', 'cpu')
+  .option('--threads <n>', '(default: all that there are)', Number)
+  .option('--output <directory>', 'for a directory of each checkpoint and seed, where a stopped run goes on', 'tokens')
+  .option('--results <file>', 'for a line of JSON for each result', 'tokens.jsonl')
+  .parse()
+  .opts<Flags>();
 
 if (!hasShared) console.error('skipped: the models and data are absent (set ESPALIER_SHARED)');
 else {
-  for (const checkpoint of list(flags.checkpoints)) {
-    for (const seed of list(flags.seeds).map(Number)) await run(checkpoint, seed);
+  for (const checkpoint of flags.checkpoints) {
+    for (const seed of flags.seeds) await run(checkpoint, seed);
   }
   console.log(tokensTable(resultsSoFar()));
 }
 
 async function run(checkpoint: string, seed: number): Promise<void> {
-  const threads = flags.threads === undefined ? undefined : Number(flags.threads);
-  await using model = await loadModel(sharedPath('models', checkpoint), { threads, device: flags.device });
+  const { device, threads, methods, macs, paddedLength, softEpochs, hardEpochs } = flags;
+  await using model = await loadModel(sharedPath('models', checkpoint), { threads, device });
   const task = taskFor(model, checkpoint);
   const dev = await developmentExamples(task);
   const { runs } = await tokensSweep(model, {
@@ -52,12 +64,12 @@ async function run(checkpoint: string, seed: number): Promise<void> {
     train: await someTrainingExamples(model, task, dev),
     eval: dev,
     teacher: model,
-    methods: list(flags.methods) as SweepMethod[],
-    macs: list(flags.macs).map(Number),
+    methods,
+    macs,
     seed,
-    thresholds: flags['padded-length'] === undefined ? {} : { paddedLength: Number(flags['padded-length']) },
-    soft: { epochs: Number(flags['soft-epochs']) },
-    hard: { epochs: Number(flags['hard-epochs']) },
+    thresholds: paddedLength === undefined ? {} : { paddedLength },
+    soft: { epochs: softEpochs },
+    hard: { epochs: hardEpochs },
     output: join(flags.output, `${checkpoint}-${seed}`),
     onProgress: ({ stage, done, total, note = '' }) => {
       if (done === total) console.error(`${checkpoint}, seed ${seed}: ${stage} ${note}`);
