@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <limits>
 
 namespace espalier::test {
 
@@ -26,12 +27,11 @@ double largestDifference(const Values& values, const Expected& expected) {
   return largest;
 }
 
-/// The largest difference over the largest magnitude expected, if there is any.
+/// The largest difference over the largest magnitude expected; where only zeros are expected, so large that nothing but
+/// zeros passes.
 template <typename Values, typename Expected>
 double relativeError(const Values& values, const Expected& expected) {
-  const double magnitude = largestMagnitude(expected);
-  const double largest = largestDifference(values, expected);
-  return magnitude > 0 ? largest / magnitude : largest;
+  return largestDifference(values, expected) / std::max(largestMagnitude(expected), std::numeric_limits<double>::min());
 }
 
 }  // namespace espalier::test
