@@ -10,19 +10,20 @@ import type { Preset } from '../src/prune/preset.js';
 import { hasShared } from '../test/support/paths.js';
 import { type AccuracyJob, type AccuracyRow, runAccuracyJob } from './support/accuracy-job.js';
 import { accuracyTables } from './support/accuracy-table.js';
+import { list, numbers } from './support/lists.js';
 
 const everything = {
-  checkpoints: 'minilm-mrpc,minilm-sst2,minilm-stsb,distil-qnli,roberta-sst2,minilm-squad',
-  presets: 'espalier,kwon',
-  keeps: '0.6,0.5,0.4,0.3,0.2,0.1',
-  seeds: '0,1,2',
+  checkpoints: ['minilm-mrpc', 'minilm-sst2', 'minilm-stsb', 'distil-qnli', 'roberta-sst2', 'minilm-squad'],
+  presets: ['espalier', 'kwon'] as Preset[],
+  keeps: [0.6, 0.5, 0.4, 0.3, 0.2, 0.1],
+  seeds: [0, 1, 2],
 };
-const quick = { ...everything, keeps: '0.6,0.4,0.2', seeds: '0' };
+const quick = { ...everything, keeps: [0.6, 0.4, 0.2], seeds: [0] };
 
 interface Flags extends Partial<typeof everything> {
   quick: boolean;
   samples: number;
-  without?: string;
+  without: EspalierPart[];
   texts?: string;
   threads?: number;
   output: string;
@@ -31,12 +32,12 @@ interface Flags extends Partial<typeof everything> {
 const flags = new Command('npm run bench:accuracy --')
   .description('Prunes every checkpoint to every budget, and prints the table of all results.')
   .option('--quick', 'fewer budgets and seeds: within the hour on two cores', false)
-  .option('--checkpoints <names>', 'separated by commas, as all lists here')
-  .option('--presets <names>', 'of `espalier prune`')
-  .option('--keeps <ratios>', 'parts of the multiply-accumulates to keep')
-  .option('--seeds <numbers>', 'one draw of samples each')
+  .option('--checkpoints <names>', 'separated by commas, as all lists here', list)
+  .option('--presets <names>', 'of `espalier prune`', list)
+  .option('--keeps <ratios>', 'parts of the multiply-accumulates to keep', numbers)
+  .option('--seeds <numbers>', 'one draw of samples each', numbers)
   .option('--samples <n>', 'calibration samples', Number, 2048)
-  .option('--without <parts>', 'of preset espalier, to see what they are worth')
+  .option('--without <parts>', 'of preset espalier, to see what they are worth', list, [])
   .option('--texts <task>', 'whose training texts to calibrate on (default: the own task)')
   .option('--threads <n>', '(default: all that there are)', Number)
   .option(
@@ -58,24 +59,12 @@ if (flags.job !== undefined) {
 }
 
 async function runAll(): Promise<void> {
-  const choice = { ...(flags.quick ? quick : everything), ...flags };
-  const list = (values: string | undefined) => values?.split(',') ?? [];
-  const { samples, texts, threads = Engine.open().threads } = flags;
-  for (const checkpoint of list(choice.checkpoints)) {
-    for (const seed of list(choice.seeds).map(Number)) {
-      for (const preset of list(choice.presets) as Preset[]) {
-        const without = list(flags.without) as EspalierPart[];
-        const keeps = list(choice.keeps).map(Number);
-        await run({
-          checkpoint,
-          preset,
-          without,
-          samples,
-          seed,
-          keeps,
-          threads,
-          ...(texts && { texts }),
-        });
+  const { checkpoints, presets, keeps, seeds } = { ...(flags.quick ? quick : everything), ...flags };
+  const { samples, without, texts, threads = Engine.open().threads } = flags;
+  for (const checkpoint of checkpoints) {
+    for (const seed of seeds) {
+      for (const preset of presets) {
+        await run({ checkpoint, preset, without, samples, seed, keeps, threads, ...(texts && { texts }) });
       }
     }
   }

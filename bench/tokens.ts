@@ -5,15 +5,14 @@ import type { Example } from '../src/data/examples.js';
 import { type LoadedModel, loadModel, tokensSweep } from '../src/index.js';
 import type { Task } from '../src/tasks/task.js';
 import { type SweepMethod, sweepMethods } from '../src/tokens/methods.js';
+import { defaultRecipe } from '../src/training/recipe.js';
 import { hasShared, sharedPath } from '../test/support/paths.js';
+import { list, numbers } from './support/lists.js';
 import { developmentExamples, lengthIn, taskFor, trainingExamples } from './support/shared-checkpoints.js';
 import { groupOf, type TokensRow, tokensTable } from './support/tokens-table.js';
 
 const checkpoints = ['minilm-mrpc', 'minilm-sst2', 'roberta-sst2', 'distil-qnli'];
 const mostTrainingRows = 10_000;
-
-const list = (values: string) => values.split(',');
-const numbers = (values: string) => list(values).map(Number);
 
 interface Flags {
   checkpoints: string[];
@@ -22,6 +21,7 @@ interface Flags {
   seeds: number[];
   softEpochs: number;
   hardEpochs: number;
+  dropout: number;
   paddedLength?: number;
   device: string;
   threads?: number;
@@ -38,6 +38,7 @@ const flags = new Command('npm run bench:tokens --')
   .option('--seeds <numbers>', 'one run each', numbers, [0])
   .option('--soft-epochs <n>', 'passes over the data with soft masks', Number, 3)
   .option('--hard-epochs <n>', 'passes over the data while tokens are dropped', Number, 3)
+  .option('--dropout <rate>', 'of both stages', Number, defaultRecipe.dropout)
   .option('--padded-length <n>', 'what importance is a mean over (default: as usual)', Number)
   .option('--device <name>', 'where it runs', 'cpu')
   .option('--threads <n>', '(default: all that there are)', Number)
@@ -55,7 +56,7 @@ else {
 }
 
 async function run(checkpoint: string, seed: number): Promise<void> {
-  const { device, threads, methods, macs, paddedLength, softEpochs, hardEpochs } = flags;
+  const { device, threads, methods, macs, dropout, paddedLength, softEpochs, hardEpochs } = flags;
   await using model = await loadModel(sharedPath('models', checkpoint), { threads, device });
   const task = taskFor(model, checkpoint);
   const dev = await developmentExamples(task);
@@ -68,8 +69,8 @@ async function run(checkpoint: string, seed: number): Promise<void> {
     macs,
     seed,
     thresholds: paddedLength === undefined ? {} : { paddedLength },
-    soft: { epochs: softEpochs },
-    hard: { epochs: hardEpochs },
+    soft: { epochs: softEpochs, dropout },
+    hard: { epochs: hardEpochs, dropout },
     output: join(flags.output, `${checkpoint}-${seed}`),
     onProgress: ({ stage, done, total, note = '' }) => {
       if (done === total) console.error(`${checkpoint}, seed ${seed}: ${stage} ${note}`);
@@ -82,6 +83,7 @@ async function run(checkpoint: string, seed: number): Promise<void> {
       seed,
       device: report.device,
       method,
+      dropout,
       target: macs as number,
       macs: dropping?.macs ?? 1,
       keptPerLayer: dropping?.keptPerLayer ?? [],

@@ -7,6 +7,8 @@ export interface TokensRow {
   seed: number;
   device: string;
   method: string;
+  /** Rate while it was trained. */
+  dropout: number;
   /** The part of the multiply-accumulates that was asked for, on the training data. */
   target: number;
   /** On the evaluation data. */
@@ -24,8 +26,8 @@ export interface TokensRow {
 }
 
 /** Names what differs in nothing but the seed. */
-export const groupOf = ({ checkpoint, device, method, paddedLength, target }: TokensRow): string =>
-  JSON.stringify([checkpoint, device, target, method, paddedLength > 0]);
+export const groupOf = ({ checkpoint, device, method, dropout, paddedLength, target }: TokensRow): string =>
+  JSON.stringify([checkpoint, device, target, method, dropout, paddedLength > 0]);
 
 /** Markdown: a row a group, the mean over its seeds. */
 export function tokensTable(rows: readonly TokensRow[]): string {
@@ -39,6 +41,7 @@ export function tokensTable(rows: readonly TokensRow[]): string {
       first.checkpoint,
       first.device,
       first.method,
+      `${first.dropout}`,
       first.paddedLength > 0 ? first.paddedLength.toFixed(0) : '',
       meanOf(({ macs }) => macs).toFixed(3),
       (100 * meanOf(({ dense }) => dense)).toFixed(1),
@@ -53,6 +56,7 @@ export function tokensTable(rows: readonly TokensRow[]): string {
     'checkpoint',
     'device',
     'method',
+    'dropout',
     'importance over',
     'MACs',
     'dense',
