@@ -42,6 +42,12 @@ void distilLogits(const Distillation& distillation, HeadKind head, const std::ve
     }
   };
   for (size_t s = 0; s < losses.size(); ++s) {
+    if (head == HeadKind::sequence && labels == 1) {
+      const double difference = student[s] - teacher[s];
+      losses[s] += distillation.logits * difference * difference;
+      dLogits[s] += 2 * distillation.logits * difference;
+      continue;
+    }
     if (head == HeadKind::sequence) {
       const auto count = static_cast<size_t>(labels);
       add(s, {s * count, count, 1}, distillation.logits);

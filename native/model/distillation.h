@@ -9,7 +9,8 @@ namespace espalier {
 struct Distillation {
   const Model* teacher = nullptr;  // on the same backend, of as many layers; null: the labels alone, with weight 1
   double labels = 1;               // the weight of the labels' loss
-  double logits = 0;               // of temperature^2 KL(teacher || student) (Hinton et al. 2015, section 2)
+  double logits = 0;               // of temperature^2 KL(teacher || student) (Hinton et al. 2015, section 2), or
+                                   // of the squared difference where a single logit is a number
   double temperature = 1;
   double hidden = 0;  // of the mean squared difference of the layers' outputs, over layers, tokens and dimensions
 };

@@ -23,7 +23,7 @@ from token_pruning import TABLES, HookedEncoder, PackedEncoder, distillation_los
 
 MODELS = ("gelu", "gelu-new", "regression", "bert-span", "distilbert", "roberta")
 VECTORS_ONLY = "gelu"  # the most layers, too many weights
-DISTILLED = {"bert-span": "hard", "roberta": "plain"}
+DISTILLED = {"regression": "hard", "bert-span": "hard", "roberta": "plain"}
 STEPPED = "distilbert"
 LENGTHS = (5, 1, 14, 2, 23, 9)
 # transformers gives padding tokens, 0 and 1, no gradient of their embeddings; few ids come up several times.

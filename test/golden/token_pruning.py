@@ -188,7 +188,8 @@ class HookedEncoder(MaskedEncoder):
 
 
 def distillation_losses(encoder, student, teacher, temperature):
-    """T^2 KL of the logits of one sequence, and the mean squared difference of layer outputs, mean over layers."""
+    """T^2 KL of the logits of one sequence, or of a single one the squared difference, and the mean squared difference of
+    layer outputs, mean over layers."""
     columns = lambda logits: (logits.reshape(len(logits), -1) / temperature).log_softmax(0)
     mine, theirs = columns(student.logits), columns(teacher.logits)
     divergence = functional.kl_div(mine, theirs, reduction="sum", log_target=True) / mine.shape[1]
@@ -198,4 +199,6 @@ def distillation_losses(encoder, student, teacher, temperature):
     ]
     if not encoder.span:
         differences[-1] = differences[-1][:1]
-    return temperature**2 * divergence, torch.stack([square.mean() for square in differences]).mean()
+    single = student.logits.numel() == 1
+    logits = (student.logits - teacher.logits).square().sum() if single else temperature**2 * divergence
+    return logits, torch.stack([square.mean() for square in differences]).mean()

@@ -240,6 +240,7 @@ std::vector<Setting> settings() {
   }
   Setting number{"number", tinySpec(HeadKind::sequence)};
   number.spec.labels = 1;
+  number.taught = true;
   all.push_back(number);
   return all;
 }
