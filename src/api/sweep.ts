@@ -56,7 +56,10 @@ export async function sweep(model: LoadedModel, options: SweepOptions): Promise<
   const before = directory.open(settings, force);
   const earlier = before?.budgets ?? [];
   const latencies = new Map<number, MeasuredLatency>();
-  for (const { keep, latency } of earlier) if (latency) latencies.set(keep, latency);
+  for (const { keep, latency } of earlier) {
+    // A checkpoint that is gone is made anew, and may be faster or slower.
+    if (latency && directory.finished(nameOf(keep))) latencies.set(keep, latency);
+  }
   const keeps = [...new Set([...options.keeps, ...earlier.map(({ keep }) => keep)])].sort((a, b) => b - a);
 
   const report = (): SweepReport => ({

@@ -68,7 +68,9 @@ export async function tokensSweep(model: LoadedModel, options: TokensSweepOption
   const directory = new SweepDirectory(output, kind);
   const settings = settingsOf(model, task, options);
   const earlier = directory.open(settings, force)?.runs ?? [];
-  const latencies = new Map(earlier.map(({ name, latency }) => [name, latency]));
+  // A checkpoint that is gone is made anew, and may be faster or slower.
+  const made = earlier.filter(({ name }) => directory.finished(name) !== undefined);
+  const latencies = new Map(made.map(({ name, latency }) => [name, latency]));
   const runs = inOrder([...earlier, ...wanted]);
 
   const report = (): TokensSweepReport => ({

@@ -49,6 +49,10 @@ t.test('what is there is gone on with, unless the settings differ', async (t) =>
   t.equal(writtenAt(output, 0.5), written);
   t.equal(budgets.length, 2);
   t.strictSame((await run({})).budgets, budgets, 'what an earlier one added stays');
+  rmSync(join(output, 'keep-0.2'), { recursive: true });
+  const [, anew] = (await run({})).budgets;
+  t.strictSame(anew?.report.layers, budgets[1]?.report.layers);
+  t.strictNotSame(anew?.latency, budgets[1]?.latency, 'a checkpoint that was gone is measured anew');
   await t.rejects(run({ seed: 1 }), { code: 'ERR_OUTPUT', message: /holds a sweep with other settings/ });
   t.equal((await run({ seed: 1, force: true })).settings.seed, 1);
   t.not(writtenAt(output, 0.5), written);

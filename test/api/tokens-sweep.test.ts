@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import {
@@ -91,6 +91,12 @@ t.test('what is there is gone on with, unless the settings differ', async (t) =>
   );
   t.strictSame(runs[1], JSON.parse(JSON.stringify(first)), 'neither trained nor measured again');
   t.equal(writtenAt(output, 'manual-0.6'), written);
+  rmSync(join(output, 'manual-0.6'), { recursive: true });
+  await run({});
+  const [, anew] = reportOf(output).runs;
+  t.strictSame(anew?.report.tokenPruning, first?.report.tokenPruning);
+  t.ok(anew?.latency);
+  t.strictNotSame(anew?.latency, first?.latency, 'a checkpoint that was gone is measured anew');
   await t.rejects(run({ hard: { ...epoch, learningRate: 1e-5 } }), {
     code: 'ERR_OUTPUT',
     message: /holds a sweep with other settings/,
