@@ -1,5 +1,5 @@
 import type { Budget } from '../tokens/budget.js';
-import { checkMacs, fitToMacs } from '../tokens/fit-to-macs.js';
+import { checkMacs, checkReachable, fitToMacs } from '../tokens/fit-to-macs.js';
 import type { ThresholdSettings } from '../tokens/learned-thresholds.js';
 import { beginMethod, type MethodOptions, type TrainingMethod } from '../tokens/methods.js';
 import { meanLength } from '../tokens/thresholds.js';
@@ -62,6 +62,10 @@ export async function trainTokens(model: LoadedModel, options: TrainTokensOption
       : {
           macs,
           leftBy: ({ tokens, result, sequences }) => macsOfMeanSequence(spec, [tokens, ...result.tokens], sequences),
+          async check(training, hardest) {
+            using snapshot = await training.snapshot();
+            await checkReachable(snapshot, sample, hardest, { macs, signal: options.signal });
+          },
           async fit(training, { at, hardest }) {
             using snapshot = await training.snapshot();
             return await fitToMacs(snapshot, sample, at, hardest, { macs, signal: options.signal });

@@ -1,6 +1,7 @@
 import type { Example } from '../data/examples.js';
 import { sampleIndices } from '../data/sample.js';
 import type { DistillationWeights, DType, PackedBatch, TokenPruning } from '../native/addon.js';
+import { EspalierError } from '../native/errors.js';
 import type { Model } from '../native/model.js';
 import { Training } from '../native/training.js';
 import { copyOf } from '../prune/compact.js';
@@ -13,7 +14,7 @@ import { newHead } from '../training/new-head.js';
 import { checkRecipe } from '../training/recipe.js';
 import { type Progress, SavedTraining } from '../training/saved-training.js';
 import { type Position, runStages, type Stage } from '../training/stages.js';
-import { stepsPerEpoch, type TrainingStep } from '../training/steps.js';
+import { highestSeed, stepsPerEpoch, type TrainingStep } from '../training/steps.js';
 import { version } from '../version.js';
 import {
   type DataOptions,
@@ -33,7 +34,7 @@ export interface TrainingOptions extends DataOptions, WorkOptions {
   train: string | readonly Example[];
   /** Labelled file or examples to evaluate on, before and after every pass over the data. */
   eval?: string | readonly Example[] | undefined;
-  /** Of the order of the data, of the dropout and of a new head; 0 by default. */
+  /** Of the order of the data, of the dropout and of a new head: a whole number below 2^20; 0 by default. */
   seed?: number | undefined;
   /** Begin with a head that has learnt nothing. */
   newHead?: boolean | undefined;
@@ -97,10 +98,13 @@ export class TrainingRun {
     private readonly start: number,
   ) {}
 
-  /** @throws EspalierError ERR_TASK, ERR_DATA, ERR_UNSUPPORTED, ERR_OUT_OF_MEMORY, ERR_CANCELLED */
+  /** @throws EspalierError ERR_OPTION, ERR_TASK, ERR_DATA, ERR_UNSUPPORTED, ERR_OUT_OF_MEMORY, ERR_CANCELLED */
   static async prepare(model: LoadedModel, options: TrainingOptions): Promise<TrainingRun> {
     const start = performance.now();
     const { seed = 0, signal } = options;
+    if (!Number.isInteger(seed) || seed < 0 || seed > highestSeed) {
+      throw new EspalierError('ERR_OPTION', `seed must be a whole number from 0 to ${highestSeed}, not ${seed}`);
+    }
     const task = resolveTask(model.checkpoint, options.task);
     const examples = await examplesFrom(options.train, task, options);
     const maxLength = lengthLimit(model, task, options.maxLength);
@@ -117,10 +121,10 @@ export class TrainingRun {
     this.training.dispose();
   }
 
-  /** So many of the training sequences, if there are as many, to measure something on. */
+  /** So many draws from the training sequences, or all where there are no more, to measure something on. */
   sample(count: number): PackedBatch {
-    const drawn = Math.min(count, this.data.count);
-    return this.data.take(sampleIndices(this.data.count, drawn, this.options.seed ?? 0)).batch;
+    const all = this.data.count;
+    return this.data.take(all <= count ? Array(all).keys() : sampleIndices(all, count, this.options.seed ?? 0)).batch;
   }
 
   /**

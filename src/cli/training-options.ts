@@ -14,6 +14,7 @@ import {
 import { metricTable, optionalField } from '../report/figures.js';
 import type { Reconstruction } from '../tokens/reconstruct-dropping.js';
 import type { Recipe } from '../training/recipe.js';
+import { highestSeed } from '../training/steps.js';
 import {
   addDataOptions,
   addDeviceOptions,
@@ -74,7 +75,7 @@ export function addTrainingOptions(command: Command): Command {
     .addOption(
       rate('--dropout <rate>', 'of attention, and after embeddings, projections and the pooler (default: 0.1)'),
     )
-    .addOption(integerOption('--seed <n>', 'of the order of the data and of the dropout', 0, 2 ** 20).default(0))
+    .addOption(integerOption('--seed <n>', 'of the order of the data and of the dropout', 0, highestSeed).default(0))
     .option('--new-head', 'begin with a head that has learnt nothing')
     .option('--teacher <checkpoint>', 'learn from this model too; it needs the same depth and hidden size')
     .addOption(notNegativeOption('--distill-labels <weight>', "of the labels' loss beside a teacher (default: 1)"))

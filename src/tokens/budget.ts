@@ -9,6 +9,8 @@ export interface Budget {
   macs: number;
   /** Which part a step of training left. */
   leftBy: (step: TrainingStep) => number;
+  /** Throws ERR_TARGET where a pruning, the hardest there is, leaves more. */
+  check: (training: Training, hardest: TokenPruning) => Promise<void>;
   /** Finds the member of a family that meets it with the model as it is trained so far. */
   fit: (training: Training, family: PruningFamily) => Promise<TokenPruning>;
 }

@@ -30,6 +30,21 @@ export async function savingsOn(
   return tokenSavings(model.spec, tokenCounts(traced, batch, model.spec.layers.length));
 }
 
+/** Throws ERR_TARGET where the hardest pruning of some keeps more of the work on some sequences than may be kept. */
+export async function checkReachable(
+  model: Model,
+  batch: PackedBatch,
+  hardest: TokenPruning,
+  { macs, signal }: FitOptions,
+): Promise<void> {
+  const { macs: least } = await savingsOn(model, batch, hardest, signal);
+  if (least <= macs) return;
+  throw new EspalierError(
+    'ERR_TARGET',
+    `at least ${least.toFixed(3)} of the multiply-accumulates are left, however many tokens are dropped (ask for more than ${macs})`,
+  );
+}
+
 /**
  * The member of a family of ever harder prunings that keeps just so much of the work on some sequences.
  *
@@ -43,18 +58,11 @@ export async function fitToMacs(
   hardest: number,
   { macs, signal }: FitOptions,
 ): Promise<TokenPruning> {
-  const macsAt = async (hardness: number) => (await savingsOn(model, batch, pruningAt(hardness), signal)).macs;
-  const least = await macsAt(hardest);
-  if (least > macs) {
-    throw new EspalierError(
-      'ERR_TARGET',
-      `at least ${least.toFixed(3)} of the multiply-accumulates are left, however many tokens are dropped (ask for more than ${macs})`,
-    );
-  }
+  await checkReachable(model, batch, pruningAt(hardest), { macs, signal });
   let [tooSoft, hardEnough] = [0, hardest];
   for (let halvings = 0; halvings < mostHalvings; halvings++) {
     const middle = (tooSoft + hardEnough) / 2;
-    const left = await macsAt(middle);
+    const { macs: left } = await savingsOn(model, batch, pruningAt(middle), signal);
     if (left > macs) tooSoft = middle;
     else hardEnough = middle;
     if (left <= macs && left > macs - tolerance) break;

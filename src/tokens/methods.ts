@@ -15,6 +15,7 @@ import {
 } from './baselines.js';
 import { type Budget, leftTooMuch, nearer } from './budget.js';
 import { LearnedThresholds, type ThresholdSettings, type ThresholdState } from './learned-thresholds.js';
+import { thresholds } from './thresholds.js';
 
 /**
  * Ways to train a model that drops tokens: `learned`, thresholds by gradient descent (Kim et al. 2021), and what they are
@@ -58,7 +59,13 @@ export async function beginMethod(
   budget: Budget | undefined,
 ): Promise<TokenMethod> {
   const rising = risingThresholds(layers, settings.paddedLength);
-  if (name === 'learned') return new LearnedMethod(settings, rising.at(settings.highest).values, budget);
+  if (name === 'learned') {
+    const { values } = rising.at(settings.highest);
+    // Before the soft stage, which would be in vain.
+    const hardest = values.map(() => rising.hardest);
+    await budget?.check(training, thresholds(hardest, settings.paddedLength));
+    return new LearnedMethod(settings, values, budget);
+  }
   if (!budget) {
     throw new EspalierError('ERR_OPTION', `the method ${name} needs to know how much work to leave (give --macs too)`);
   }
@@ -127,8 +134,9 @@ class LearnedMethod implements TokenMethod {
   }
 
   /** Before much time is spent on what leads nowhere. */
-  #warnEarly({ tokens, result }: TrainingStep): void {
-    const left = (result.tokens.at(-1) as number) / tokens;
+  #warnEarly({ tokens, sequences, result }: TrainingStep): void {
+    // First tokens have no choice.
+    const left = ((result.tokens.at(-1) as number) - sequences) / (tokens - sequences);
     if (left > nearlyAll) this.warnings.push('nearly every token goes on so far (try a larger lambda)');
     if (left < nearlyNone) this.warnings.push('nearly no token goes on already (try a smaller lambda)');
   }

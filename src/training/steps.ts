@@ -5,6 +5,9 @@ import type { PassOptions, Training } from '../native/training.js';
 import type { LabelledSequences } from '../tasks/calibration.js';
 import { linearSchedule, type Recipe } from './recipe.js';
 
+/** A pass's seed is made of the training's, of two stages at most, and of the step's number: all have room in 53 bits. */
+export const highestSeed = 2 ** 20 - 1;
+
 export interface StageOptions {
   loss: LossKind;
   recipe: Recipe;

@@ -201,10 +201,10 @@ const cases: [string[], number, string, string][] = [
     "--distill-temperature cannot be '0' (give a ",
   ],
   [
-    ['train', ...training, '--seed', '1048577'],
+    ['train', ...training, '--seed', '1048576'],
     2,
     'ERR_OPTION',
-    "--seed cannot be '1048577' (give a whole number from 0 ",
+    "--seed cannot be '1048576' (give a whole number from 0 ",
   ],
   [
     ['train', ...training, '--resume', join(output, 'state')],
