@@ -22,7 +22,8 @@ inline void forEachPart(const std::vector<MicroBatch>& parts, int atOnce,
 inline void requireFinite(const std::vector<float>& logits) {
   for (float value : logits) {
     if (!std::isfinite(value))
-      throw Error(ErrorCode::nonFinite, "the model computed a logit that is not a finite number");
+      throw Error(ErrorCode::nonFinite,
+                  "the model computed a logit that is not a finite number (its weights are too large, or broken)");
   }
 }
 

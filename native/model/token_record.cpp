@@ -21,7 +21,9 @@ void PartRecord::passed(size_t layer, int32_t heads, const Matrix& columnSums, c
     float* const importance = record_.importance.data() + layer * record_.depths.size();
     for (size_t i = 0; i < sums.size(); ++i) {
       const int32_t token = tokens_[i];
-      importance[token] = sums[i] / static_cast<float>(heads * lengths_[static_cast<size_t>(token - firstToken_)]);
+      // A length that users chose times the heads need not fit 32 bits.
+      const auto length = static_cast<float>(lengths_[static_cast<size_t>(token - firstToken_)]);
+      importance[token] = sums[i] / (static_cast<float>(heads) * length);
     }
   }
   if (kept.rows != nullptr) {

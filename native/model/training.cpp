@@ -84,7 +84,7 @@ double Training::step(const OptimizerStep& options) {
   const double norm = std::abs(options.gradientScale) * gradientNorm();
   if (!std::isfinite(norm)) {
     forgetGradients();
-    throw Error(ErrorCode::nonFinite, "a gradient is not a finite number");
+    throw Error(ErrorCode::nonFinite, "a gradient is not a finite number (try a smaller learning rate)");
   }
   AdamWArgs args;
   args.learningRate = options.learningRate;

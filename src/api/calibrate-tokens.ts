@@ -10,7 +10,14 @@ import { calibrateThresholds } from '../tokens/calibrate.js';
 import { checkMacs, savingsOn } from '../tokens/fit-to-macs.js';
 import { type DroppingModel, reconstructDropping } from '../tokens/reconstruct-dropping.js';
 import { version } from '../version.js';
-import { type DataOptions, EvaluationBatches, examplesFrom, lengthLimit, type WorkOptions } from './evaluate.js';
+import {
+  type DataOptions,
+  EvaluationBatches,
+  examplesFrom,
+  lengthLimit,
+  type WorkOptions,
+  workSettings,
+} from './evaluate.js';
 import type { LoadedModel } from './model.js';
 import { asStored, ModelResult } from './model-result.js';
 import type { TrainResult } from './training-run.js';
@@ -73,6 +80,7 @@ export async function calibrateTokens(model: LoadedModel, options: CalibrateToke
     version,
     task: task.name,
     seed,
+    settings: { ...workSettings(model, task, options), macs, samples, paddedLength, reconstruct },
     device: model.device,
     threads: model.threads,
     precision: model.precision,

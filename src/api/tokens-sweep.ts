@@ -34,7 +34,7 @@ export interface TokensSweepOptions extends Omit<TrainTokensOptions, 'method' | 
 const kind: SweepKind<TokensSweepReport, TrainReport> = {
   file: 'tokens.json',
   command: 'tokens sweep',
-  names: new RegExp(`^(${sweepMethods.join('|')})-(lambda-)?[\\d.e-]+(\\.state)?$`),
+  names: new RegExp(`^(${sweepMethods.join('|')})-(lambda-)?[\\d.e+-]+(\\.state)?$`),
   madeFile: 'training.json',
   madeBy: ['tokens train', 'tokens calibrate'],
   page: tokensPage,

@@ -10,6 +10,7 @@ import type { EpochReport, TrainReport } from '../report/train-report.js';
 import { LabelledSequences } from '../tasks/calibration.js';
 import { resolveTask, type Task } from '../tasks/task.js';
 import { savingsOn } from '../tokens/fit-to-macs.js';
+import type { TokenSavings } from '../tokens/token-counts.js';
 import { newHead } from '../training/new-head.js';
 import { checkRecipe } from '../training/recipe.js';
 import { type Progress, SavedTraining } from '../training/saved-training.js';
@@ -63,7 +64,7 @@ export interface Dropping {
 
 const defaultDistillation: DistillationWeights = { labels: 1, logits: 1, temperature: 2, hidden: 0 };
 const secondsBetweenSaves = 300;
-/** Sequences that say how much work is left where there is no evaluation data. */
+/** Sequences to try the trained model on where there is no evaluation data. */
 const sampledSequences = 512;
 
 /** Of an epoch that is not over. */
@@ -79,6 +80,7 @@ const noSums = (): Sums => ({ loss: 0, sequences: 0, tokens: 0, seconds: 0 });
 /** What is kept of a training beside its weights. */
 interface Notes {
   position: Position;
+  seconds: Pick<TrainReport['seconds'], 'train' | 'evaluate' | 'total'>;
   sums: Sums;
   epochs: EpochReport[];
   dropping: unknown;
@@ -140,21 +142,26 @@ export class TrainingRun {
     const { options, task, model, training } = this;
     const { seed = 0, signal, teacher } = options;
     for (const { recipe } of stages) checkRecipe(recipe);
-    const dense = this.batches && (await this.#evaluate(model.native, 'evaluate before', undefined));
     const saved =
       options.resume === undefined ? undefined : new SavedTraining<Notes>(options.resume, model.native.spec);
     const own = this.#settings(settings);
     const notes = (await saved?.resume(training, own)) ?? {
       position: { stage: 0, step: 0 },
+      seconds: { train: 0, evaluate: 0, total: 0 },
       sums: noSums(),
       epochs: [],
       dropping: dropping?.state,
     };
     if (dropping) dropping.state = notes.dropping;
-    const trainingStart = performance.now();
-    const evaluatedBefore = this.#evaluating;
-    let lastStep = trainingStart;
-    let lastSave = trainingStart;
+    const { evaluate, total } = notes.seconds;
+    const secondsUntilNow = () => ({
+      train: notes.seconds.train,
+      evaluate: evaluate + this.#evaluating,
+      total: total + (performance.now() - this.start) / 1000,
+    });
+    const dense = this.batches && (await this.#evaluate(model.native, 'evaluate before', undefined));
+    let lastStep = performance.now();
+    let lastSave = lastStep;
     const stepsBefore = (stage: number) =>
       stages
         .slice(0, stage)
@@ -167,7 +174,9 @@ export class TrainingRun {
       signal,
       onStep: async (step, stage, position) => {
         const now = performance.now();
-        addTo(notes.sums, step, (now - lastStep) / 1000);
+        const seconds = (now - lastStep) / 1000;
+        notes.seconds.train += seconds;
+        addTo(notes.sums, step, seconds);
         this.#report(step, stage, notes.sums, dropping);
         if (step.endsEpoch) {
           notes.epochs.push(await this.#endOfEpoch(step, stage, notes.sums, dropping));
@@ -178,7 +187,7 @@ export class TrainingRun {
           const progress: Progress<Notes> = {
             settings: own,
             steps: stepsBefore(position.stage) + position.step,
-            notes: { ...notes, dropping: dropping?.state },
+            notes: { ...notes, seconds: secondsUntilNow(), dropping: dropping?.state },
           };
           await saved.save(training, progress);
           lastSave = performance.now();
@@ -186,20 +195,24 @@ export class TrainingRun {
         lastStep = performance.now();
       },
     });
-    const seconds = (performance.now() - trainingStart) / 1000 - (this.#evaluating - evaluatedBefore);
-    return this.#result(command, stages, notes.epochs, dense, seconds, dropping);
+    const recipes = Object.fromEntries(stages.map(({ name, recipe }) => [name, recipe]));
+    const made = { command, settings: own, recipes, epochs: notes.epochs };
+    return this.#result(made, dense, secondsUntilNow, dropping);
   }
 
-  /** What has to be the same for a training to go on with its state. */
+  /** All that decides about the result: what has to be the same for a training to go on with its state. */
   #settings(settings: object): object {
     const { model, task, data, options } = this;
     const { seed = 0, newHead, teacher, distillation } = options;
+    const { layers, tokenPruning } = model.native.spec;
     return {
       ...workSettings(model, task, options),
+      data: data.fingerprint,
+      layers,
+      tokenPruning,
       seed,
-      sequences: data.count,
       newHead,
-      teacher: teacher && { checkpoint: teacher.checkpoint.directory, ...distillation },
+      teacher: teacher && { checkpoint: teacher.checkpoint.directory, ...defaultDistillation, ...distillation },
       ...settings,
     };
   }
@@ -252,11 +265,9 @@ export class TrainingRun {
   }
 
   async #result(
-    command: TrainReport['command'],
-    stages: readonly Stage[],
-    epochs: EpochReport[],
+    { command, settings, recipes, epochs }: Pick<TrainReport, 'command' | 'settings' | 'recipes' | 'epochs'>,
     dense: Evaluation | undefined,
-    seconds: number,
+    secondsUntilNow: () => Notes['seconds'],
     dropping: Dropping | undefined,
   ): Promise<TrainResult> {
     const { model, task, options } = this;
@@ -264,34 +275,37 @@ export class TrainingRun {
     const tokenPruning = dropping?.pruning ?? snapshot.spec.tokenPruning;
     const trained = await asStored(model, snapshot, task, { dtype: options.dtype, tokenPruning });
     const evaluated = await this.#evaluate(trained.native, 'evaluate after', undefined);
-    const savings = evaluated
-      ? evaluated.dropping
-      : tokenPruning && (await savingsOn(trained.native, this.sample(sampledSequences), tokenPruning, options.signal));
+    const savings = evaluated ? evaluated.dropping : await this.#savings(trained.native, tokenPruning);
+    const { train, evaluate, total } = secondsUntilNow();
     const report: TrainReport = {
       command,
       version,
       task: task.name,
       seed: options.seed ?? 0,
+      settings,
       device: model.device,
       threads: model.threads,
       precision: model.precision,
       ...(dropping && { method: dropping.method }),
-      recipes: Object.fromEntries(stages.map(({ name, recipe }) => [name, recipe])),
+      recipes,
       epochs,
       ...(dense && evaluated && { dense: dense.metrics, trained: evaluated.metrics }),
       ...(tokenPruning && { tokenPruning }),
       ...(savings && { dropping: savings }),
       ...(dropping && dropping.warnings.length > 0 && { warnings: [...dropping.warnings] }),
-      seconds: {
-        load: model.loadSeconds,
-        train: seconds,
-        evaluate: this.#evaluating,
-        write: 0,
-        total: model.loadSeconds + (performance.now() - this.start) / 1000,
-      },
+      seconds: { load: model.loadSeconds, train, evaluate, write: 0, total: model.loadSeconds + total },
       ...deviceMemory(model.native.engine),
     };
     return new ModelResult(trained, report, 'training.json');
+  }
+
+  /** What dropping tokens saves on some of the training data. Throws ERR_NON_FINITE where the last step led astray. */
+  async #savings(model: Model, tokenPruning: TokenPruning | undefined): Promise<TokenSavings | undefined> {
+    const { signal } = this.options;
+    const sample = this.sample(sampledSequences);
+    if (tokenPruning) return await savingsOn(model, sample, tokenPruning, signal);
+    await model.forward(sample, { signal });
+    return undefined;
   }
 }
 

@@ -5,6 +5,9 @@ import { quote } from '../quote.js';
 /** A width or count of a model. */
 export const size = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(2 ** 31 - 1));
 
+/** What a float32 holds; in double it would become infinity on its way. */
+export const largestFloat = 3.4028234663852886e38;
+
 /** Bounds what a broken config.json can make us allocate; the largest encoders have a few dozen layers. */
 export const layerCount = v.pipe(size, v.maxValue(1024));
 

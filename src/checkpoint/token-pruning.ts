@@ -1,10 +1,10 @@
 import * as v from 'valibot';
 import type { TokenPruning } from '../native/addon.js';
-import { checkSettings, invalidSetting, size } from './settings.js';
+import { checkSettings, invalidSetting, largestFloat, size } from './settings.js';
 
 const settings = v.object({
   espalier: v.object({
-    token_thresholds: v.optional(v.array(v.pipe(v.number(), v.finite(), v.minValue(0)))),
+    token_thresholds: v.optional(v.array(v.pipe(v.number(), v.minValue(0), v.maxValue(largestFloat)))),
     token_keep_rates: v.optional(v.array(v.pipe(v.number(), v.gtValue(0), v.maxValue(1)))),
     token_padded_length: v.optional(size),
   }),

@@ -28,15 +28,17 @@ const ruleNames: Record<TokenPruning['rule'], string> = { threshold: 'token thre
 
 function describe(report: ModelReport): string {
   const { layers, macs, tokenPruning } = report;
+  const rows: [string, string][] = [
+    ['architecture', `${report.architecture}, ${report.problem}`],
+    ['labels', report.labels.join(', ')],
+    ['hidden size', grouped(report.hiddenSize)],
+    ['parameters', grouped(report.parameters)],
+    ['weights', `${megabytes(report.bytes)}, ${report.dtype}`],
+    ['MACs', `${grouped(macs.total)} on ${macs.length} tokens`],
+  ];
+  if (tokenPruning?.paddedLength) rows.push(['importance', `a mean over ${grouped(tokenPruning.paddedLength)} tokens`]);
   return [
-    fields([
-      ['architecture', `${report.architecture}, ${report.problem}`],
-      ['labels', report.labels.join(', ')],
-      ['hidden size', grouped(report.hiddenSize)],
-      ['parameters', grouped(report.parameters)],
-      ['weights', `${megabytes(report.bytes)}, ${report.dtype}`],
-      ['MACs', `${grouped(macs.total)} on ${macs.length} tokens`],
-    ]),
+    fields(rows),
     '',
     table([
       ['layer', 'heads', 'neurons', ...(tokenPruning ? [ruleNames[tokenPruning.rule]] : [])],

@@ -14,6 +14,8 @@ export interface TrainReport extends DeviceMemory {
   version: string;
   task: string;
   seed: number;
+  /** All that decides about the result. */
+  settings: object;
   device: string;
   threads: number;
   precision: Precision;
@@ -30,6 +32,7 @@ export interface TrainReport extends DeviceMemory {
   reconstruction?: Reconstruction;
   /** On the evaluation data, or else on some of the training data. */
   dropping?: TokenSavings;
+  /** Those of a training that was stopped and resumed count up to what was kept of it. */
   seconds: { load: number; train: number; evaluate: number; write: number; total: number };
   output?: string;
   /** What the user should know, for example that nearly no token is dropped. */

@@ -58,7 +58,7 @@ export function geometricRates(layers: number): PruningFamily {
 /** All thresholds times the same factor, h / (1 - h). */
 export function multiplesOf({ rule, values, ...rest }: TokenPruning): PruningFamily {
   return {
-    hardest: 1 - 1e-6,
+    hardest: 1 - 1e-8,
     at: (hardness) => ({ rule, values: values.map((value) => (value * hardness) / (1 - hardness)), ...rest }),
   };
 }

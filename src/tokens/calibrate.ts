@@ -209,10 +209,11 @@ function changedThreshold(
   });
   atStake.sort((a, b) => (macs > 0 ? a - b : b - a));
   const whole = ids.length * spec.layers.reduce((sum, _, l) => sum + attentionWork(spec, l) + ffnWork(spec, l), 0);
-  const count = Math.round((Math.abs(macs) * whole) / workBehind(spec, keptPerLayer, layer));
-  if (atStake.length === 0 || count === 0) return undefined;
-  if (count < atStake.length) return atStake[count] as number;
-  return macs > 0 ? undefined : 0;
+  const count = Math.max(1, Math.round((Math.abs(macs) * whole) / workBehind(spec, keptPerLayer, layer)));
+  if (atStake.length === 0) return undefined;
+  // Another one than the first's: those that are as important go or come together.
+  const value = atStake.subarray(count).find((importance) => importance !== atStake[0]);
+  return value ?? (macs > 0 ? undefined : 0);
 }
 
 /** Work on a token after a layer's attention, for as long as it is likely to be there, next to that on all layers. */

@@ -5,7 +5,7 @@ import { type TokenSavings, tokenCounts, tokenSavings } from './token-counts.js'
 
 /** How near to the target is near enough, from below. */
 const tolerance = 0.003;
-const mostHalvings = 20;
+const mostHalvings = 30;
 
 export interface FitOptions {
   /** The part of the multiply-accumulates to keep at most. */

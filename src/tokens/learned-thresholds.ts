@@ -18,6 +18,8 @@ type LearningSettings = Pick<ThresholdSettings, 'temperature' | 'learningRate' |
 const beta1 = 0.9;
 const beta2 = 0.999;
 const epsilon = 1e-8;
+/** Below any token's importance; but unlike 0 it has multiples that are above. */
+const lowest = 1e-6;
 
 /** What it takes to go on learning thresholds later. */
 export interface ThresholdState {
@@ -62,7 +64,7 @@ export class LearnedThresholds {
     return thresholds(this.#state.values, this.#settings.paddedLength);
   }
 
-  /** One step of Adam (Kingma and Ba 2015); a threshold never falls below 0. */
+  /** One step of Adam (Kingma and Ba 2015). */
   learn(
     { thresholdGradients, meanMasks }: Pick<PassResult, 'thresholdGradients' | 'meanMasks'>,
     sequences: number,
@@ -76,7 +78,7 @@ export class LearnedThresholds {
       const second = beta2 * (secondMoments[layer] as number) + (1 - beta2) * gradient ** 2;
       const root = Math.sqrt(second / (1 - beta2 ** steps)) + epsilon;
       const change = (this.#settings.learningRate * factor * first) / (1 - beta1 ** steps) / root;
-      values[layer] = Math.max(0, (values[layer] as number) - change);
+      values[layer] = Math.max(lowest, (values[layer] as number) - change);
       firstMoments[layer] = first;
       secondMoments[layer] = second;
     }

@@ -50,7 +50,7 @@ export class SavedTraining<Notes> {
     const stored = this.#read();
     if (!stored) return undefined;
     if (!isDeepStrictEqual(stored.settings, JSON.parse(JSON.stringify(settings)))) {
-      throw this.#refused('holds a training with other settings');
+      throw this.#refused('holds a training with other settings, another model or other data');
     }
     const file = await SafetensorsFile.open(join(this.directory, stored.weights));
     try {

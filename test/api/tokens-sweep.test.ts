@@ -103,6 +103,7 @@ t.test('what is there is gone on with, unless the settings differ', async (t) =>
   });
   mkdirSync(join(output, 'learned-0.5.state'));
   writeFileSync(join(output, 'precious.txt'), '');
+  mkdirSync(join(output, 'learned-lambda-1e+21'));
   t.equal((await run({ seed: 1, force: true })).settings.seed, 1);
   t.strictSame(readdirSync(output).sort(), ['manual-0.6', 'precious.txt', 'report.html', 'tokens.json']);
   t.not(writtenAt(output, 'manual-0.6'), written);

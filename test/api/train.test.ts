@@ -233,6 +233,8 @@ t.test('a training that was stopped goes on to the very same end, and only with 
     { seed: 1 },
     { recipe: { ...recipe, learningRate: 1e-5 } },
     { train: examples.slice(1) },
+    { train: examples.map((example, n) => (n === 0 ? { ...example, label: 1 - Number(example.label) } : example)) },
+    { train: examples.map((example, n) => (n === 0 ? { ...example, text: 'Another.' } : example)) },
     { maxLength: 20 },
     { newHead: true },
     { teacher: other },
@@ -252,6 +254,36 @@ t.test('a training that was stopped goes on to the very same end, and only with 
   stages.clear();
   t.ok((await goOn()).weights.equals(whole.weights), 'and once more, from the end');
   t.equal(stages.size, 0);
+});
+
+t.test('a training goes on only with the model that it began with', async (t) => {
+  const place = path('place');
+  const resume = path('begun here');
+  const recipe = { epochs: 1, batch: 8 };
+  const trainAt = async (values: number[]) => {
+    await using at = await loadModel(writeDropping(place, { rule: 'keepRate', values }));
+    return await outcomeOf(at, { recipe, resume });
+  };
+  await trainAt([0.9, 0.9, 0.9, 0.9]);
+  await t.rejects(trainAt([0.5, 0.5, 0.5, 0.5]), {
+    code: 'ERR_OUTPUT',
+    message: /holds a training with other settings/,
+  });
+});
+
+t.test('a training that goes on counts the seconds before', async (t) => {
+  const options = { ...data, recipe: { epochs: 2, batch: 8 }, resume: path('timed') };
+  await using first = await train(model, options);
+  await using again = await train(model, options);
+  const { train: trained, total } = first.report.seconds;
+  t.ok(trained > 0 && total > trained);
+  t.equal(again.report.seconds.train, trained, 'no step is taken again');
+  t.ok(again.report.seconds.total > trained);
+});
+
+t.test('what the last step led astray is no result', async (t) => {
+  const recipe = { ...plain(1), learningRate: 1e30 };
+  await t.rejects(train(model, { ...data, recipe }), { code: 'ERR_NON_FINITE' });
 });
 
 t.test('a regression learns values', async (t) => {

@@ -235,6 +235,7 @@ const bad: BadCheckpoint[] = [
   tokenPruning('too few token thresholds', { token_thresholds: [0] }, 'token_thresholds: has 1 entries for 2 layers'),
   tokenPruning('too many keep rates', { token_keep_rates: [1, 1, 1] }, 'token_keep_rates: has 3 entries for 2 layers'),
   tokenPruning('a negative token threshold', { token_thresholds: [0, -0.1] }, 'token_thresholds.1: '),
+  tokenPruning('a token threshold beyond 32 bits', { token_thresholds: [0, 1e39] }, 'token_thresholds.1: '),
   tokenPruning('a token threshold that is no number', { token_thresholds: ['0', 0] }, 'token_thresholds.0: '),
   tokenPruning('token thresholds that are no list', { token_thresholds: 0.01 }, 'token_thresholds: '),
   tokenPruning('a keep rate of 0', { token_keep_rates: [1, 0] }, 'token_keep_rates.1: '),

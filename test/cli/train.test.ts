@@ -39,7 +39,7 @@ t.test('train: the JSON of the report, a line a pass on stderr, and a checkpoint
   const args = ['train', sentimentMini, ...quick, '--eval', evaluated, ...recipe, '--output', output];
   const { report, lines } = await json(args);
   t.strictSame(Object.keys(report), [
-    ...['command', 'version', 'task', 'seed', 'device', 'threads', 'precision', 'recipes', 'epochs'],
+    ...['command', 'version', 'task', 'seed', 'settings', 'device', 'threads', 'precision', 'recipes', 'epochs'],
     ...['dense', 'trained', 'seconds', 'output'],
   ]);
   t.match(report, { command: 'train', task: 'sst2', seed: 3, device: 'cpu', precision: 'fp32', output });
@@ -89,7 +89,19 @@ t.test('tokens train: what is lost and kept, at the budget', async (t) => {
   const args = ['tokens', 'train', sentimentMini, ...quick, '--eval', evaluated, ...stages, '--macs', '0.6'];
   const { report, lines } = await json([...args, '--output', output]);
   t.strictSame(Object.keys(report), [
-    ...['command', 'version', 'task', 'seed', 'device', 'threads', 'precision', 'method', 'recipes', 'epochs'],
+    ...[
+      'command',
+      'version',
+      'task',
+      'seed',
+      'settings',
+      'device',
+      'threads',
+      'precision',
+      'method',
+      'recipes',
+      'epochs',
+    ],
     ...['dense', 'trained', 'tokenPruning', 'dropping', 'seconds', 'output'],
   ]);
   t.match(report, { command: 'tokens train', method: 'learned', tokenPruning: { rule: 'threshold' } });
@@ -114,7 +126,19 @@ t.test('tokens calibrate: texts are enough', async (t) => {
   const args = ['tokens', 'calibrate', sentimentMini, ...data, '--eval', evaluated, '--macs', '0.7', '--samples', '24'];
   const { report, lines } = await json([...args, '--output', output]);
   t.strictSame(Object.keys(report), [
-    ...['command', 'version', 'task', 'seed', 'device', 'threads', 'precision', 'method', 'recipes', 'epochs'],
+    ...[
+      'command',
+      'version',
+      'task',
+      'seed',
+      'settings',
+      'device',
+      'threads',
+      'precision',
+      'method',
+      'recipes',
+      'epochs',
+    ],
     ...['dense', 'trained', 'tokenPruning', 'reconstruction', 'dropping', 'seconds', 'output'],
   ]);
   t.match(report, { command: 'tokens calibrate', method: 'calibrated', tokenPruning: { rule: 'threshold' } });

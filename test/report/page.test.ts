@@ -105,6 +105,7 @@ const trainReport = (accuracy: number, f1: number, macs: number, keptPerLayer: n
   version: '0.1.0',
   task: 'mrpc',
   seed: 0,
+  settings: {},
   device: 'cpu',
   threads: 2,
   precision: 'fp32',

@@ -8,7 +8,7 @@ import { divergence } from '../../src/tokens/divergence.js';
 import { fitToMacs, savingsOn } from '../../src/tokens/fit-to-macs.js';
 import { openModel, packSequences, readGolden } from '../model/support/golden.js';
 import { sentimentMini } from '../support/paths.js';
-import { demoBatch } from './support/demo-batch.js';
+import { demoBatch, demoSequences } from './support/demo-batch.js';
 
 const batch = await demoBatch(24);
 const { native: model } = await loadModel(sentimentMini);
@@ -58,6 +58,14 @@ t.test('a budget that no thresholds meet is refused, with what can be saved', as
     code: 'ERR_TARGET',
     message: /^no more than 0\.\d{3} of the multiply-accumulates can be saved .*\(ask for more than 0\.05\)$/,
   });
+});
+
+t.test('texts that are all alike are calibrated on, and importance is a mean over any length', async (t) => {
+  const alike = (await demoSequences(1)).take(Array(16).fill(0)).batch;
+  for (const paddedLength of [0, 2 ** 31 - 1]) {
+    const found = await calibrateThresholds(model, alike, { loss, paddedLength, macs: 0.6 });
+    t.ok((await savingsOn(model, alike, found)).macs <= 0.6);
+  }
 });
 
 t.test('an abort ends the search', async (t) => {
