@@ -86,7 +86,7 @@ t.test('a training with other settings is not gone on with', async (t) => {
   ]) {
     await t.rejects(saved.resume(training, other), {
       code: 'ERR_OUTPUT',
-      message: /state holds a training with other settings \(give another directory\)$/,
+      message: /state holds a training with other settings, another model or other data \(give another directory\)$/,
     });
   }
   t.notOk(isDeepStrictEqual(await stateOf(training), states));
