@@ -10,17 +10,11 @@ import { calibrateThresholds } from '../tokens/calibrate.js';
 import { checkMacs, savingsOn } from '../tokens/fit-to-macs.js';
 import { type DroppingModel, reconstructDropping } from '../tokens/reconstruct-dropping.js';
 import { version } from '../version.js';
-import {
-  type DataOptions,
-  EvaluationBatches,
-  examplesFrom,
-  lengthLimit,
-  type WorkOptions,
-  workSettings,
-} from './evaluate.js';
+import { type DataOptions, EvaluationBatches, examplesFrom, lengthLimit, type WorkOptions } from './evaluate.js';
 import type { LoadedModel } from './model.js';
 import { asStored, ModelResult } from './model-result.js';
 import type { TrainResult } from './training-run.js';
+import { workSettings } from './work-settings.js';
 
 export interface CalibrateTokensOptions extends DataOptions, WorkOptions {
   /** The part of the multiply-accumulates to keep, above 0 and at most 1, as the drawn texts count them. */
@@ -80,7 +74,7 @@ export async function calibrateTokens(model: LoadedModel, options: CalibrateToke
     version,
     task: task.name,
     seed,
-    settings: { ...workSettings(model, task, options), macs, samples, paddedLength, reconstruct },
+    settings: { ...(await workSettings(model, task, options, texts)), macs, samples, paddedLength, reconstruct },
     device: model.device,
     threads: model.threads,
     precision: model.precision,

@@ -85,23 +85,6 @@ export async function examplesFrom(
 
 export const readingOf = ({ columns, format, maxLength }: Reading): Reading => ({ columns, format, maxLength });
 
-/** What has to be the same for work on a model and its training data to go on with earlier results. */
-export const workSettings = (
-  { checkpoint, precision }: LoadedModel,
-  task: Task,
-  options: Reading & { train: string | readonly Example[] },
-) => ({
-  checkpoint: checkpoint.directory,
-  task: task.name,
-  train: nameOfData(options.train),
-  precision,
-  ...readingOf(options),
-});
-
-/** Data as settings name them: those that are no files are told apart by their number. */
-export const nameOfData = (data: string | readonly Example[]): string =>
-  typeof data === 'string' ? data : `${data.length} examples`;
-
 /** The longest input that both the task and the model's positions allow. */
 export function lengthLimit(model: LoadedModel, task: Task, maxLength: number | undefined): number {
   return Math.min(maxLength ?? task.maxLength, longestInput(model.checkpoint.spec));

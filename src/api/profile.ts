@@ -30,7 +30,8 @@ export interface ProfileOptions extends DataOptions, WorkOptions {
  * Measures how long attention of every number of heads and FFNs of several widths take, on this machine and for such a
  * batch. `prune` spends it with the constraint `latency`.
  *
- * @throws EspalierError ERR_OPTION, ERR_TASK, ERR_DATA, ERR_OUTPUT, ERR_OUT_OF_MEMORY, ERR_CANCELLED
+ * @throws EspalierError ERR_UNSUPPORTED for a model that drops tokens, ERR_OPTION, ERR_TASK, ERR_DATA, ERR_OUTPUT,
+ * ERR_OUT_OF_MEMORY, ERR_CANCELLED
  */
 export async function profile(model: LoadedModel, options: ProfileOptions = {}): Promise<LatencyProfile> {
   const { rounds = 7, output, force, signal, onProgress } = options;

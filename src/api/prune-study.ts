@@ -119,8 +119,10 @@ export class PruneStudy {
       }),
     });
     const smaller = await asStored(model, outcome.model, this.task, options);
-    const pruned = (await batches?.evaluate(smaller.native, 'evaluate pruned', work))?.evaluation;
-    const measured = options.latency ? await measureLatency(smaller, model, this.train, options) : undefined;
+    const { pruned, measured } = await this.#judge(smaller, work).catch(async (error) => {
+      await smaller.dispose();
+      throw error;
+    });
     const { spec, bytes } = smaller.checkpoint;
     const evaluations = [dense, ...Object.values(stages), pruned];
     const report: PruneReport = {
@@ -154,6 +156,13 @@ export class PruneStudy {
       ...deviceMemory(model.native.engine),
     };
     return new ModelResult(smaller, report, 'pruning.json');
+  }
+
+  async #judge(smaller: LoadedModel, work: WorkOptions) {
+    const { model, options, batches, train } = this;
+    const pruned = (await batches?.evaluate(smaller.native, 'evaluate pruned', work))?.evaluation;
+    const measured = options.latency ? await measureLatency(smaller, model, train, options) : undefined;
+    return { pruned, measured };
   }
 }
 

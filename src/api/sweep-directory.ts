@@ -7,6 +7,7 @@ import { filesIn } from '../checkpoint/work-directory.js';
 import { EspalierError } from '../native/errors.js';
 import { oneLine } from '../quote.js';
 import { type About, htmlPage, type Page } from '../report/page.js';
+import type { LoadedModel } from './model.js';
 
 interface AnyReport {
   command: string;
@@ -24,6 +25,12 @@ export interface SweepKind<Sweep extends AnyReport, Made extends AnyReport> {
   madeBy: readonly Made['command'][];
   page(report: Sweep, about: About): Page;
 }
+
+/** Whether latencies of an earlier sweep can stand beside new ones. */
+export const measuredAlike = (
+  earlier: { device: string; threads: number } | undefined,
+  { device, threads }: LoadedModel,
+): boolean => earlier?.device === device && earlier.threads === threads;
 
 /**
  * Where a sweep keeps its checkpoints, its report and report.html. Each of them appears whole or not at all, so that a

@@ -1,3 +1,5 @@
+import type { Example } from '../data/examples.js';
+import { type LatencyProfile, readProfile } from '../latency/latency-profile.js';
 import { environmentOf } from '../native/environment.js';
 import { EspalierError } from '../native/errors.js';
 import { progressOf } from '../progress.js';
@@ -7,11 +9,12 @@ import { sweepPage } from '../report/sweep-page.js';
 import type { SweepReport, SweepSettings } from '../report/sweep-report.js';
 import { resolveTask, type Task } from '../tasks/task.js';
 import { version } from '../version.js';
-import { examplesFrom, nameOfData, workSettings } from './evaluate.js';
+import { examplesFrom } from './evaluate.js';
 import { measureCheckpoint } from './measure-latency.js';
 import type { LoadedModel } from './model.js';
 import { PruneStudy, type StudyOptions } from './prune-study.js';
-import { SweepDirectory, type SweepKind } from './sweep-directory.js';
+import { measuredAlike, SweepDirectory, type SweepKind } from './sweep-directory.js';
+import { dataIdentity, workSettings } from './work-settings.js';
 
 export interface SweepOptions extends Omit<StudyOptions, 'stages' | 'latency'> {
   /** What to prune to, each above 0 and at most 1. */
@@ -52,11 +55,16 @@ export async function sweep(model: LoadedModel, options: SweepOptions): Promise<
   for (const keep of options.keeps) checkKeep(keep);
   const task = resolveTask(model.checkpoint, options.task);
   const directory = new SweepDirectory(output, kind);
-  const settings = settingsOf(model, task, options);
+  // Once for all that needs texts: standard input can be read no more often.
+  const train = await examplesFrom(options.train, task, { ...options, labels: options.preset === 'kwon' });
+  const evaluated = options.eval === undefined ? undefined : await examplesFrom(options.eval, task, options);
+  const profile = typeof options.profile === 'string' ? await readProfile(options.profile) : options.profile;
+  const read = { ...options, train, eval: evaluated, profile };
+  const settings = await settingsOf(model, task, options, read);
   const before = directory.open(settings, force);
   const earlier = before?.budgets ?? [];
   const latencies = new Map<number, MeasuredLatency>();
-  for (const { keep, latency } of earlier) {
+  for (const { keep, latency } of measuredAlike(before, model) ? earlier : []) {
     // A checkpoint that is gone is made anew, and may be faster or slower.
     if (latency && directory.finished(nameOf(keep))) latencies.set(keep, latency);
   }
@@ -82,11 +90,9 @@ export async function sweep(model: LoadedModel, options: SweepOptions): Promise<
     await directory.write(report(), { checkpoint: model.checkpoint.directory, layers, command }, signal);
   };
 
-  // Once for all that needs texts: standard input can be read no more often.
-  const train = await examplesFrom(options.train, task, { ...options, labels: options.preset === 'kwon' });
   const missing = keeps.filter((keep) => directory.finished(nameOf(keep)) === undefined);
   if (missing.length > 0) {
-    const study = await PruneStudy.prepare(model, { ...options, train });
+    const study = await PruneStudy.prepare(model, read);
     // Not before: what fails to begin shall not stand in the way of what is begun aright.
     await save();
     await inParallel(missing, jobs, async (keep) => {
@@ -103,14 +109,19 @@ export async function sweep(model: LoadedModel, options: SweepOptions): Promise<
 }
 
 /** What decides about the results. */
-function settingsOf(model: LoadedModel, task: Task, options: SweepOptions): SweepSettings {
-  const { preset = 'espalier', constraint = 'macs', samples = 2048, seed = 0, batch, dtype } = options;
+async function settingsOf(
+  model: LoadedModel,
+  task: Task,
+  options: SweepOptions,
+  read: { train: readonly Example[]; eval: readonly Example[] | undefined; profile: LatencyProfile | undefined },
+): Promise<SweepSettings> {
+  const { preset = 'espalier', constraint = 'macs', samples = 2048, seed = 0, batch, dtype, signal } = options;
   return {
-    ...workSettings(model, task, options),
-    eval: options.eval && nameOfData(options.eval),
+    ...(await workSettings(model, task, options, read.train)),
+    eval: read.eval && (await dataIdentity(options.eval ?? read.eval, read.eval, signal)),
     preset,
     constraint,
-    profile: typeof options.profile === 'string' ? options.profile : undefined,
+    profile: read.profile,
     samples,
     seed,
     batch,

@@ -1,3 +1,4 @@
+import type { Example } from '../data/examples.js';
 import { environmentOf } from '../native/environment.js';
 import { EspalierError } from '../native/errors.js';
 import { progressOf } from '../progress.js';
@@ -9,12 +10,13 @@ import { checkMacs } from '../tokens/fit-to-macs.js';
 import { type SweepMethod, sweepMethods } from '../tokens/methods.js';
 import { version } from '../version.js';
 import { calibrateTokens } from './calibrate-tokens.js';
-import { examplesFrom, nameOfData, workSettings } from './evaluate.js';
+import { examplesFrom } from './evaluate.js';
 import { measureCheckpoint } from './measure-latency.js';
 import type { LoadedModel } from './model.js';
-import { SweepDirectory, type SweepKind } from './sweep-directory.js';
+import { measuredAlike, SweepDirectory, type SweepKind } from './sweep-directory.js';
 import { methodSettings, type TrainTokensOptions, trainTokens } from './train-tokens.js';
 import type { TrainResult } from './training-run.js';
+import { dataIdentity, modelIdentity, workSettings } from './work-settings.js';
 
 export interface TokensSweepOptions extends Omit<TrainTokensOptions, 'method' | 'macs' | 'resume'> {
   /** `learned` alone by default. */
@@ -66,10 +68,14 @@ export async function tokensSweep(model: LoadedModel, options: TokensSweepOption
   if (options.eval === undefined) throw refused('a trade-off needs data to evaluate on (give --eval too)');
   const task = resolveTask(model.checkpoint, options.task);
   const directory = new SweepDirectory(output, kind);
-  const settings = settingsOf(model, task, options);
-  const earlier = directory.open(settings, force)?.runs ?? [];
+  // Once for all: standard input can be read no more often.
+  const train = await examplesFrom(options.train, task, options);
+  const evaluated = await examplesFrom(options.eval, task, options);
+  const settings = await settingsOf(model, task, { ...options, eval: options.eval }, train, evaluated);
+  const before = directory.open(settings, force);
+  const earlier = before?.runs ?? [];
   // A checkpoint that is gone is made anew, and may be faster or slower.
-  const made = earlier.filter(({ name }) => directory.finished(name) !== undefined);
+  const made = earlier.filter(({ name }) => measuredAlike(before, model) && directory.finished(name) !== undefined);
   const latencies = new Map(made.map(({ name, latency }) => [name, latency]));
   const runs = inOrder([...earlier, ...wanted]);
 
@@ -91,9 +97,6 @@ export async function tokensSweep(model: LoadedModel, options: TokensSweepOption
   });
   const save = () => directory.write(report(), { checkpoint: model.checkpoint.directory, command }, signal);
 
-  // Once for all: standard input can be read no more often.
-  const train = await examplesFrom(options.train, task, options);
-  const evaluated = await examplesFrom(options.eval, task, options);
   // Not before: what fails to begin shall not stand in the way of what is begun aright.
   await save();
   for (const run of runs) {
@@ -147,14 +150,20 @@ function inOrder(runs: readonly TokensRun[]): TokensRun[] {
 }
 
 /** What decides about the results. */
-function settingsOf(model: LoadedModel, task: Task, options: TokensSweepOptions): TokensSweepSettings {
-  const { newHead = false, teacher, distillation, dtype } = options;
+async function settingsOf(
+  model: LoadedModel,
+  task: Task,
+  options: TokensSweepOptions & { eval: string | readonly Example[] },
+  train: readonly Example[],
+  evaluated: readonly Example[],
+): Promise<TokensSweepSettings> {
+  const { newHead = false, teacher, distillation, dtype, signal } = options;
   return {
-    ...workSettings(model, task, options),
-    eval: options.eval && nameOfData(options.eval),
+    ...(await workSettings(model, task, options, train)),
+    eval: await dataIdentity(options.eval, evaluated, signal),
     ...methodSettings(options),
     newHead,
-    teacher: teacher && { checkpoint: teacher.checkpoint.directory, ...distillation },
+    teacher: teacher && { ...(await modelIdentity(teacher, signal)), ...distillation },
     dtype,
   };
 }

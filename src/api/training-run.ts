@@ -24,10 +24,10 @@ import {
   examplesFrom,
   lengthLimit,
   type WorkOptions,
-  workSettings,
 } from './evaluate.js';
 import type { LoadedModel } from './model.js';
 import { asStored, ModelResult } from './model-result.js';
+import { modelIdentity, workSettings } from './work-settings.js';
 
 /** What every training takes. */
 export interface TrainingOptions extends DataOptions, WorkOptions {
@@ -95,6 +95,7 @@ export class TrainingRun {
     readonly options: TrainingOptions,
     readonly task: Task,
     private readonly data: LabelledSequences,
+    private readonly settings: object,
     private readonly batches: EvaluationBatches | undefined,
     readonly training: Training,
     private readonly start: number,
@@ -116,7 +117,8 @@ export class TrainingRun {
     // A copy that shares its weights with the model, to which a new head does nothing.
     using copy = await copyOf(model.native, 'inference');
     if (options.newHead) await copy.replace(newHead(copy.spec, seed));
-    return new TrainingRun(model, options, task, data, batches, await Training.start(copy), start);
+    const settings = await settingsOf(model, task, options, examples);
+    return new TrainingRun(model, options, task, data, settings, batches, await Training.start(copy), start);
   }
 
   [Symbol.dispose](): void {
@@ -144,7 +146,7 @@ export class TrainingRun {
     for (const { recipe } of stages) checkRecipe(recipe);
     const saved =
       options.resume === undefined ? undefined : new SavedTraining<Notes>(options.resume, model.native.spec);
-    const own = this.#settings(settings);
+    const own = { ...this.settings, ...settings };
     const notes = (await saved?.resume(training, own)) ?? {
       position: { stage: 0, step: 0 },
       seconds: { train: 0, evaluate: 0, total: 0 },
@@ -198,23 +200,6 @@ export class TrainingRun {
     const recipes = Object.fromEntries(stages.map(({ name, recipe }) => [name, recipe]));
     const made = { command, settings: own, recipes, epochs: notes.epochs };
     return this.#result(made, dense, secondsUntilNow, dropping);
-  }
-
-  /** All that decides about the result: what has to be the same for a training to go on with its state. */
-  #settings(settings: object): object {
-    const { model, task, data, options } = this;
-    const { seed = 0, newHead, teacher, distillation } = options;
-    const { layers, tokenPruning } = model.native.spec;
-    return {
-      ...workSettings(model, task, options),
-      data: data.fingerprint,
-      layers,
-      tokenPruning,
-      seed,
-      newHead,
-      teacher: teacher && { checkpoint: teacher.checkpoint.directory, ...defaultDistillation, ...distillation },
-      ...settings,
-    };
   }
 
   #report(
@@ -307,6 +292,22 @@ export class TrainingRun {
     await model.forward(sample, { signal });
     return undefined;
   }
+}
+
+/** All that decides about the result of any training: what has to be the same for it to go on with its state. */
+async function settingsOf(
+  model: LoadedModel,
+  task: Task,
+  options: TrainingOptions,
+  examples: readonly Example[],
+): Promise<object> {
+  const { seed = 0, newHead, teacher, distillation, signal } = options;
+  return {
+    ...(await workSettings(model, task, options, examples)),
+    seed,
+    newHead,
+    teacher: teacher && { ...(await modelIdentity(teacher, signal)), ...defaultDistillation, ...distillation },
+  };
 }
 
 function addTo(sums: Sums, { result, sequences, tokens }: TrainingStep, seconds: number): void {

@@ -21,9 +21,10 @@ export class LatencyCost implements CostModel {
    */
   constructor(
     profile: LatencyProfile,
-    private readonly spec: Pick<ModelSpec, 'hiddenSize' | 'headSize' | 'layers' | 'head'>,
+    private readonly spec: Pick<ModelSpec, 'hiddenSize' | 'headSize' | 'layers' | 'head' | 'tokenPruning'>,
     curveOf: (points: readonly LatencyPoint[]) => Curve = measuredCurve,
   ) {
+    checkDropsNone(spec);
     checkBelongs(profile, spec);
     const curvesOf = ({ attention, ffn }: LatencyTable) => ({ attention: curveOf(attention), ffn: curveOf(ffn) });
     this.rest = median(profile.rest.samples);
@@ -74,14 +75,27 @@ function secondsOf(curve: Curve, units: number): number {
   return from.seconds + ((units - from.units) / (to.units - from.units)) * (to.seconds - from.seconds);
 }
 
+/** What is dropped from one sub-layer to the next is not in the times of each by itself. Throws ERR_UNSUPPORTED. */
+export function checkDropsNone({ tokenPruning }: Pick<ModelSpec, 'tokenPruning'>): void {
+  if (!tokenPruning) return;
+  throw new EspalierError(
+    'ERR_UNSUPPORTED',
+    'the latency of a model that drops tokens is not that of its sub-layers (prune it first, then make it drop tokens)',
+  );
+}
+
 function checkBelongs(profile: LatencyProfile, spec: ConstructorParameters<typeof LatencyCost>[1]): void {
-  const widest = (layers: readonly LayerShape[], kind: keyof LayerShape) =>
-    Math.max(0, ...layers.map((layer) => layer[kind]));
+  const { inner, last = inner } = profile;
+  const widest = (points: readonly LatencyPoint[]) => Math.max(0, ...points.map(({ units }) => units));
   const fits =
     profile.hiddenSize === spec.hiddenSize &&
     profile.headSize === spec.headSize &&
     profile.head === spec.head &&
-    (['heads', 'neurons'] as const).every((kind) => widest(spec.layers, kind) <= widest(profile.layers, kind)) &&
+    profile.layers.length === spec.layers.length &&
+    spec.layers.every(({ heads, neurons }, layer) => {
+      const table = layer === spec.layers.length - 1 ? last : inner;
+      return heads <= widest(table.attention) && neurons <= widest(table.ffn);
+    }) &&
     profile.rest.samples.length > 0;
   if (!fits) {
     throw new EspalierError(

@@ -7,6 +7,7 @@ import type { Model } from '../native/model.js';
 import { sequences } from '../prune/sequences.js';
 import { unitKindOf } from '../prune/units.js';
 import { version } from '../version.js';
+import { checkDropsNone } from './latency-cost.js';
 import type { LatencyProfile, LatencyTable } from './latency-profile.js';
 
 export interface MeasureOptions extends CallOptions {
@@ -24,11 +25,12 @@ const narrowest = 16;
 const warmUp = 16;
 
 /**
- * A profile of nothing yet.
+ * A profile of nothing yet. Throws ERR_UNSUPPORTED for a model that drops tokens.
  *
  * @param lengths tokens of the batch's sequences
  */
 export function emptyProfile({ spec, engine }: Model, lengths: readonly number[]): LatencyProfile {
+  checkDropsNone(spec);
   return {
     command: 'profile',
     version,

@@ -34,7 +34,7 @@ export async function outputMoments(
     const samples = batch.offsets.length - 1;
     for (let first = 0; first < samples; first += sequencesPerCall) {
       const part = sequences(batch, first, Math.min(first + sequencesPerCall, samples));
-      const logits = await differentiable.forward(part, { signal });
+      const logits = await differentiable.forward(part, { pruning: null, signal });
       const gradients = fisherGradients(logits, loss, part, random);
       const oneGroup = new Int32Array(part.offsets.length - 1);
       await differentiable.maskGradients(part, gradients, 'given', oneGroup, { moments, signal });
@@ -96,7 +96,8 @@ function addRoot(
     const sign = random.below(2) === 0 ? -1 : 1;
     const diagonal = tail > 0 ? Math.sqrt((probability * rest) / tail) : 0;
     gradients[first + i * step] = sign * diagonal - probability * carried;
-    if (rest > 0 && tail > 0) carried += sign * Math.sqrt(probability / (tail * rest));
+    // Their product may underflow where neither does.
+    if (rest > 0 && tail > 0) carried += (sign * Math.sqrt(probability / tail)) / Math.sqrt(rest);
   }
 }
 

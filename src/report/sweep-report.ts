@@ -1,8 +1,9 @@
+import type { LatencyProfile } from '../latency/latency-profile.js';
 import type { DType, Precision } from '../native/addon.js';
 import type { Environment } from '../native/environment.js';
 import type { Preset } from '../prune/preset.js';
-import type { Reading } from '../tasks/task.js';
 import type { Constraint, MeasuredLatency, PruneReport } from './prune-report.js';
+import type { DataIdentity, WorkSettings } from './work-settings.js';
 
 /** What several pruning runs from one study did: `espalier sweep --json` prints it, sweep.json keeps it. */
 export interface SweepReport {
@@ -18,19 +19,16 @@ export interface SweepReport {
 }
 
 /** What has to be the same for a sweep to go on with what is there. */
-export interface SweepSettings extends Reading {
-  checkpoint: string;
-  task: string;
-  train: string;
-  eval?: string | undefined;
+export interface SweepSettings extends WorkSettings {
+  eval?: DataIdentity | undefined;
   preset: Preset;
   constraint: Constraint;
-  profile?: string | undefined;
+  /** What was measured, where latency is the constraint and it was given. */
+  profile?: LatencyProfile | undefined;
   samples: number;
   seed: number;
   batch?: number | undefined;
   dtype?: DType | undefined;
-  precision: Precision;
 }
 
 export interface SweepBudget {

@@ -1,9 +1,9 @@
-import type { DistillationWeights, DType, Precision } from '../native/addon.js';
+import type { DType, Precision } from '../native/addon.js';
 import type { Environment } from '../native/environment.js';
-import type { Reading } from '../tasks/task.js';
 import type { MethodOptions, SweepMethod } from '../tokens/methods.js';
 import type { MeasuredLatency } from './prune-report.js';
 import type { TrainReport } from './train-report.js';
+import type { DataIdentity, TeacherIdentity, WorkSettings } from './work-settings.js';
 
 /** What several ways to drop tokens came to: `espalier tokens sweep --json` prints it, tokens.json keeps it. */
 export interface TokensSweepReport {
@@ -19,15 +19,11 @@ export interface TokensSweepReport {
 }
 
 /** What has to be the same for a sweep to go on with what is there. */
-export interface TokensSweepSettings extends MethodOptions, Reading {
-  checkpoint: string;
-  task: string;
-  train: string;
-  eval?: string | undefined;
+export interface TokensSweepSettings extends MethodOptions, WorkSettings {
+  eval: DataIdentity;
   newHead: boolean;
-  teacher?: (Partial<DistillationWeights> & { checkpoint: string }) | undefined;
+  teacher?: TeacherIdentity | undefined;
   dtype?: DType | undefined;
-  precision: Precision;
 }
 
 /** One checkpoint of a sweep: made to leave a part of the multiply-accumulates, or with a `lambda` of its own. */

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Example, type Label, labelsOf } from '../data/examples.js';
 import { packSequences } from '../data/pack.js';
@@ -45,16 +44,6 @@ export class LabelledSequences {
 
   get count(): number {
     return this.places.length;
-  }
-
-  /** A hash of all sequences and what their task wants of them. */
-  get fingerprint(): string {
-    const { batch, labels } = this.take(this.places.keys());
-    const hash = createHash('sha256');
-    for (const { buffer, byteOffset, byteLength } of [batch.offsets, batch.ids, batch.tokenTypes, labels]) {
-      hash.update(new Uint8Array(buffer, byteOffset, byteLength));
-    }
-    return hash.digest('hex');
   }
 
   /** The sequences of such indices, packed, with what the task's loss compares them with. */

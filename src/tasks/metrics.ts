@@ -34,8 +34,12 @@ export function pearson(x: ArrayLike<number>, y: ArrayLike<number>): number {
     yy += dy * dy;
     xy += dx * dy;
   }
-  return xx === 0 || yy === 0 ? 0 : xy / (Math.sqrt(xx) * Math.sqrt(yy));
+  // A rounded mean need not be the value that all have.
+  if (xx === 0 || yy === 0 || isConstant(x) || isConstant(y)) return 0;
+  return xy / (Math.sqrt(xx) * Math.sqrt(yy));
 }
+
+const isConstant = (values: ArrayLike<number>): boolean => Array.from(values).every((value) => value === values[0]);
 
 /** Correlation of the ranks, equal values sharing the mean of theirs. */
 export function spearman(x: ArrayLike<number>, y: ArrayLike<number>): number {

@@ -1,7 +1,8 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { evaluate, loadModel, type SweepOptions, type SweepReport, sweep } from '../../src/index.js';
+import { evaluate, loadModel, prune, type SweepOptions, type SweepReport, sweep } from '../../src/index.js';
+import { demoExamples } from '../data/support/demo.js';
 import { runCli } from '../support/cli.js';
 import { demoData, sentimentMini } from '../support/paths.js';
 import { temporaryDirectory } from '../support/temporary.js';
@@ -57,6 +58,31 @@ t.test('what is there is gone on with, unless the settings differ', async (t) =>
   t.equal((await run({ seed: 1, force: true })).settings.seed, 1);
   t.not(writtenAt(output, 0.5), written);
   t.notOk(existsSync(join(output, 'keep-0.2')), "the other sweep's budgets are gone");
+});
+
+t.test('other examples and another model, by whatever name, are no results of this one', async (t) => {
+  const output = join(directory, 'renamed');
+  await using model = await loadModel(sentimentMini);
+  const run = (more: Partial<SweepOptions>, from = model) =>
+    sweep(from, { ...options, train: examples, keeps: [0.5], output, ...more });
+  const examples = demoExamples('train', 24);
+  await run({});
+  await t.rejects(run({ train: examples.toReversed() }), { code: 'ERR_OUTPUT', message: /other settings/ });
+  await using smaller = await prune(model, { ...options, train: examples, keep: 0.9 });
+  t.equal(smaller.model.checkpoint.directory, model.checkpoint.directory);
+  await t.rejects(run({}, smaller.model), { code: 'ERR_OUTPUT', message: /other settings/ });
+});
+
+t.test('latencies that were measured with other threads are measured anew', async (t) => {
+  const output = join(directory, 'threads');
+  const latencyWith = async (threads: number) => {
+    await using model = await loadModel(sentimentMini, { threads });
+    const { budgets } = await sweep(model, { ...options, keeps: [0.5], output });
+    return budgets[0]?.latency;
+  };
+  const one = await latencyWith(1);
+  t.strictSame(await latencyWith(1), JSON.parse(JSON.stringify(one)));
+  t.strictNotSame(await latencyWith(2), one);
 });
 
 t.test('force removes an earlier sweep only once there is something to put in its place', async (t) => {

@@ -59,13 +59,24 @@ t.test('the last layer of a model without its own table is like the others', asy
   t.equal(new LatencyCost({ ...others, head: 'span' }, span).of(1, 'attention', 2), 4);
 });
 
-t.test('a profile serves smaller models of the same widths, and no others', async (t) => {
+t.test('a profile serves models that are as deep and at most as wide, layer by layer, and no others', async (t) => {
   const refused = { code: 'ERR_OPTION', message: /of another size, or unfinished/ };
-  t.doesNotThrow(() => new LatencyCost(profile, { ...spec, layers: [{ heads: 1, neurons: 5 }] }));
-  t.throws(() => new LatencyCost(profile, { ...spec, layers: [{ heads: 4, neurons: 5 }] }), refused);
+  const [wide, narrow] = [
+    { heads: 3, neurons: 64 },
+    { heads: 1, neurons: 5 },
+  ];
+  t.doesNotThrow(() => new LatencyCost(profile, { ...spec, layers: [wide, narrow] }));
+  t.throws(() => new LatencyCost(profile, { ...spec, layers: [{ ...narrow, heads: 4 }, narrow] }), refused);
+  t.throws(() => new LatencyCost(profile, { ...spec, layers: [narrow] }), refused);
+  const { attention } = profile.inner;
+  const narrowLast = { ...profile, last: { attention, ffn: [] } };
+  t.doesNotThrow(() => new LatencyCost(narrowLast, { ...spec, layers: [wide, { heads: 3, neurons: 0 }] }));
+  t.throws(() => new LatencyCost(narrowLast, spec), refused, 'the last layer has its own widths');
   t.throws(() => new LatencyCost(profile, { ...spec, hiddenSize: 32 }), refused);
   t.throws(() => new LatencyCost(profile, { ...spec, head: 'span' }), refused);
   t.throws(() => new LatencyCost({ ...profile, rest: { samples: [] } }, spec), refused);
+  const tokenPruning = { rule: 'keepRate' as const, values: [0.5, 0.5] };
+  t.throws(() => new LatencyCost(profile, { ...spec, tokenPruning }), { code: 'ERR_UNSUPPORTED' });
 });
 
 t.test('a profile is read back as it was written; what is none is an error that says where', async (t) => {

@@ -93,3 +93,10 @@ t.test('a distribution that is certain, even beyond what a float holds, has no g
   const gradients = fisherGradients(Float32Array.of(900, -900, -800), 'crossEntropy', single, new Random(0));
   t.same(gradients.map(Math.abs), new Float32Array(3));
 });
+
+t.test('however certain a distribution is, its gradients are numbers', async (t) => {
+  for (let gap = 10; gap < 800; gap += 10) {
+    const gradients = fisherGradients(Float32Array.of(0, -gap, -gap - 0.5), 'crossEntropy', single, new Random(0));
+    t.ok(gradients.every(Number.isFinite), `${gap}: ${gradients}`);
+  }
+});

@@ -9,6 +9,7 @@ import { htmlPage } from '../../src/report/page.js';
 import { prunePage } from '../../src/report/prune-page.js';
 import { sweepPage } from '../../src/report/sweep-page.js';
 import { tokensPage } from '../../src/report/tokens-page.js';
+import type { WorkSettings } from '../../src/report/work-settings.js';
 import { defaultRecipe } from '../../src/training/recipe.js';
 import { temporaryDirectory } from '../support/temporary.js';
 
@@ -35,6 +36,12 @@ const before = [
   { heads: 4, neurons: 64 },
   { heads: 4, neurons: 64 },
 ];
+const work: WorkSettings = {
+  model: { checkpoint: 'minilm', sha256: 'e0f1' },
+  task: 'mrpc',
+  train: { file: 'train.tsv', count: 3668, sha256: '9ab3' },
+  precision: 'fp32',
+};
 const pruneReport: PruneReport = {
   command: 'prune',
   version: '0.1.0',
@@ -59,14 +66,11 @@ const sweepReport: SweepReport = {
   command: 'sweep',
   version: '0.1.0',
   settings: {
-    checkpoint: 'minilm',
-    task: 'mrpc',
-    train: 'train.tsv',
+    ...work,
     preset: 'espalier',
     constraint: 'macs',
     samples: 2048,
     seed: 0,
-    precision: 'fp32',
   },
   device: 'cpu',
   threads: 2,
@@ -120,12 +124,9 @@ const tokensReport: TokensSweepReport = {
   command: 'tokens sweep',
   version: '0.1.0',
   settings: {
-    checkpoint: 'minilm',
-    task: 'mrpc',
-    train: 'train.tsv',
-    eval: 'dev.tsv',
+    ...work,
+    eval: { file: 'dev.tsv', count: 408, sha256: '2d5c' },
     newHead: false,
-    precision: 'fp32',
     ...{ lambda: 0.1, temperature: 2e-3, highest: 0.01, learningRate: 5e-4, seed: 0 },
     soft: defaultRecipe,
     hard: defaultRecipe,

@@ -35,6 +35,7 @@ t.test('a correlation with a constant is 0, not NaN', async (t) => {
   t.equal(pearson([1, 1, 1], [1, 2, 3]), 0);
   t.equal(spearman([1, 2, 3], [5, 5, 5]), 0);
   t.equal(pearson([1], [2]), 0);
+  t.equal(pearson([0.1, 0.1, 0.1], [0.1, 0.1, 0.1]), 0, 'whose rounded mean is another number');
 });
 
 t.test('accuracy is the fraction of hits', async (t) => {
