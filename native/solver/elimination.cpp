@@ -205,11 +205,13 @@ class Eliminator {
 Elimination eliminationOrder(const ProjectionStatistics& statistics, const double* outputMoments, int64_t unitSize,
                              double ridge, int threads) {
   checkUnits(statistics, unitSize);
-  DenseMatrix inverse = centredGram(statistics);
-  addRidge(inverse.view, ridge);
-  invert(inverse.view, threads);
-
   const int64_t inputs = statistics.inputs, hidden = statistics.hidden;
+  DenseMatrix inverse(inputs, inputs);
+  factorWithRidge(statistics, ridge, [&](double added) {
+    centreGram(statistics, added, inverse.view);
+    invert(inverse.view, threads);
+  });
+
   const DenseMatrix vectors = inputVectors(statistics);
   DenseMatrix weighted(inputs, hidden), products(inputs, inputs);
   const Matrix moments{const_cast<double*>(outputMoments), DType::f64, hidden, hidden, hidden};

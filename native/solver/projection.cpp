@@ -44,9 +44,11 @@ double squaredError(const ProjectionStatistics& statistics, const ProjectionFit&
 ProjectionFit solveProjection(const ProjectionStatistics& statistics, double ridge, int threads) {
   checkUnits(statistics, 1);
   const int64_t inputs = statistics.inputs, hidden = statistics.hidden;
-  DenseMatrix gram = centredGram(statistics);
-  const double pull = addRidge(gram.view, ridge);
-  cholesky(gram.view, threads);
+  DenseMatrix gram(inputs, inputs);
+  const double pull = factorWithRidge(statistics, ridge, [&](double added) {
+    centreGram(statistics, added, gram.view);
+    cholesky(gram.view, threads);
+  });
   const DenseMatrix cross = centredCross(statistics);
   DenseMatrix weight(hidden, inputs);
   ProjectionFit fit;

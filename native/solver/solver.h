@@ -45,7 +45,8 @@ struct Elimination {
 /// next is the one whose loss hurts least after the remaining inputs and the bias have been solved for again. The error
 /// is the sum over rows of d' g d, d being what the output loses and g = outputMoments [hidden, hidden]: the second
 /// moment of the loss gradient at the output makes errors of different projections comparable. `ridge` is a part of the
-/// mean of the Gram matrix's diagonal. Throws notPositiveDefinite when the ridge is too small for the inputs.
+/// mean of the Gram matrix's diagonal, or more where rounding asks for it. Throws notPositiveDefinite where it is 0 and
+/// the inputs cannot be told apart.
 Elimination eliminationOrder(const ProjectionStatistics& statistics, const double* outputMoments, int64_t unitSize,
                              double ridge, int threads);
 

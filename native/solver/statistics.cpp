@@ -1,10 +1,17 @@
 #include "solver/statistics.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/error.h"
 
 namespace espalier {
+namespace {
+
+/// Of the sum of all squares: what rounding leaves of it at least, and more than it ever does.
+constexpr double kRounding = 1e-10, kMostRidge = 1e-3;
+
+}  // namespace
 
 DenseMatrix inputVectors(const ProjectionStatistics& statistics) {
   DenseMatrix vectors(statistics.inputs, statistics.hidden);
@@ -16,16 +23,14 @@ DenseMatrix inputVectors(const ProjectionStatistics& statistics) {
   return vectors;
 }
 
-DenseMatrix centredGram(const ProjectionStatistics& statistics) {
+void centreGram(const ProjectionStatistics& statistics, double ridge, const Matrix& to) {
   const int64_t n = statistics.inputs;
-  DenseMatrix gram(n, n);
   for (int64_t i = 0; i < n; ++i) {
     const double mean = statistics.inputSums[i] / statistics.rows;
-    for (int64_t j = 0; j < n; ++j) {
-      gram.view.row<double>(i)[j] = statistics.gram[i * n + j] - mean * statistics.inputSums[j];
-    }
+    double* const row = to.row<double>(i);
+    for (int64_t j = 0; j < n; ++j) row[j] = statistics.gram[i * n + j] - mean * statistics.inputSums[j];
+    row[i] += ridge;
   }
-  return gram;
 }
 
 DenseMatrix centredCross(const ProjectionStatistics& statistics) {
@@ -39,14 +44,30 @@ DenseMatrix centredCross(const ProjectionStatistics& statistics) {
   return cross;
 }
 
-double addRidge(const Matrix& gram, double part) {
-  double sum = 0;
-  for (int64_t i = 0; i < gram.rows; ++i) sum += gram.row<double>(i)[i];
+double factorWithRidge(const ProjectionStatistics& statistics, double part,
+                       const std::function<void(double ridge)>& factor) {
+  const int64_t n = statistics.inputs;
+  double variances = 0, squares = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const double square = statistics.gram[i * n + i], mean = statistics.inputSums[i] / statistics.rows;
+    variances += square - mean * statistics.inputSums[i];
+    squares += square;
+  }
+  if (!std::isfinite(variances)) {
+    throw Error(ErrorCode::nonFinite, "the statistics of a projection have values that are not finite");
+  }
   // Inputs that are always zero have no variance to take a part of.
   const double least = part > 0 ? 1e-20 : 0;
-  const double ridge = std::max(least, part * sum / static_cast<double>(std::max<int64_t>(1, gram.rows)));
-  for (int64_t i = 0; i < gram.rows; ++i) gram.row<double>(i)[i] += ridge;
-  return ridge;
+  double ridge = std::max(least, part * variances / static_cast<double>(std::max<int64_t>(1, n)));
+  for (;;) {
+    try {
+      factor(ridge);
+      return ridge;
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::notPositiveDefinite || part == 0 || ridge >= kMostRidge * squares) throw;
+    }
+    ridge = std::max(10 * ridge, kRounding * squares);
+  }
 }
 
 void checkUnits(const ProjectionStatistics& statistics, int64_t unitSize) {

@@ -174,6 +174,14 @@ TEST_P(DeviceSolverTest, fitsProjectionsAsTheHostDoes) {
   }
 }
 
+TEST_P(DeviceSolverTest, takesARidgeThatRoundingDoesNotOutweigh) {
+  const Projection projection = projectionOfOneRow(30);
+  const Elimination found = solver().eliminationOrder(projection.statistics(), outputMoments().data(), 1, 1e-3);
+  EXPECT_EQ(found.order.size(), 30u);
+  const ProjectionFit fit = solver().solveProjection(projection.statistics(), 1e-3);
+  expectNear(fit, solveProjection(projection.statistics(), 1e-3, kHostThreads));
+}
+
 TEST_P(DeviceSolverTest, namesWhatIsWrongWithAFit) {
   const auto code = [&](const ProjectionStatistics& statistics, double ridge) {
     return codeOf([&] { solver().solveProjection(statistics, ridge); });

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "core/error.h"
 #include "solver/solver.h"
@@ -135,6 +136,24 @@ TEST(cpuEliminationOrder, refusesInputsThatCannotBeToldApart) {
   }
   EXPECT_NO_THROW(eliminationOrder(projection.statistics(), form.moments.data(), 1, 1e-3, 1));
   EXPECT_THROW(eliminationOrder(projection.statistics(), form.moments.data(), 7, 1e-3, 1), Error);
+}
+
+TEST(cpuEliminationOrder, takesARidgeThatRoundingDoesNotOutweigh) {
+  const Projection projection = projectionOfOneRow(30);
+  const ErrorForm form(projection, 0);
+  const Elimination found = eliminationOrder(projection.statistics(), form.moments.data(), 1, 1e-3, 1);
+  EXPECT_EQ(std::set<int32_t>(found.order.begin(), found.order.end()).size(), 30u);
+  for (double error : found.errors) EXPECT_TRUE(std::isfinite(error));
+}
+
+TEST(cpuSolveProjection, takesARidgeThatRoundingDoesNotOutweigh) {
+  const Projection projection = projectionOfOneRow(30);
+  const ProjectionFit fit = solveProjection(projection.statistics(), 1e-3, 1);
+  for (int64_t c = 0; c < Projection::kHidden; ++c) {
+    double value = fit.biasShift[static_cast<size_t>(c)];
+    for (int64_t i = 0; i < 30; ++i) value += fit.weight[static_cast<size_t>(c * 30 + i)] * projection.x[i];
+    EXPECT_NEAR(value, projection.b[c], 1e-5);
+  }
 }
 
 TEST(cpuEliminationOrder, givesUpInputsThatAreAlwaysZeroForNothing) {

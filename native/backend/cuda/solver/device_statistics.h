@@ -19,8 +19,4 @@ class DeviceStatistics {
   ProjectionStatistics view_;
 };
 
-/// `part` of the mean of the diagonal of the centred Gram matrix, and never nothing unless `part` is 0: what
-/// addRidge() adds to it. The statistics are on the host. Throws nonFinite when that diagonal has NaN or infinity.
-double ridgeOf(const ProjectionStatistics& statistics, double part);
-
 }  // namespace espalier::cuda

@@ -23,8 +23,10 @@ void invertGram(Runtime& runtime, const ProjectionStatistics& host, double ridge
   ProjectionStatistics statistics = host;
   statistics.gram = gram.data();
   statistics.inputSums = sums.data();
-  centreGram(runtime, statistics, ridgeOf(host, ridge), factor.view);
-  cholesky(runtime, factor.view);
+  factorWithRidge(host, ridge, [&](double added) {
+    centreGram(runtime, statistics, added, factor.view);
+    cholesky(runtime, factor.view);
+  });
   runtime.fillZero(inverse.data, static_cast<size_t>(inverse.rows * inverse.cols) * sizeof(double));
   addToDiagonal(runtime, 1, inverse);
   solveFactored(runtime, factor.view, inverse);

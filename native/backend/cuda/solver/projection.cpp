@@ -41,9 +41,10 @@ class Fitter {
         weight_(runtime, solution_.values.size()) {}
 
   void fit(double ridge) {
-    const double pull = ridgeOf(host_, ridge);
-    centreGram(runtime_, statistics_.view(), pull, factor_.view);
-    cholesky(runtime_, factor_.view);
+    const double pull = factorWithRidge(host_, ridge, [&](double added) {
+      centreGram(runtime_, statistics_.view(), added, factor_.view);
+      cholesky(runtime_, factor_.view);
+    });
     pulledProducts(runtime_, statistics_.view(), pull, solution_.view);
     solveFactored(runtime_, factor_.view, solution_.view);
     narrow(runtime_, solution_.view, weight_.data());
