@@ -2,6 +2,7 @@
 
 #include <napi.h>
 
+#include <exception>
 #include <functional>
 #include <new>
 #include <string>
@@ -23,6 +24,10 @@ auto guarded(Napi::Env env, const Body& body) -> decltype(body()) {
     throw makeError(env, error.code(), error.what());
   } catch (const std::bad_alloc&) {
     throw makeError(env, ErrorCode::outOfMemory, "out of memory");
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    throw makeError(env, ErrorCode::internal, error.what());
   }
 }
 
@@ -54,13 +59,15 @@ class AsyncJob final : public Napi::AsyncWorker {
       fail(error.code(), error.what());
     } catch (const std::bad_alloc&) {
       fail(ErrorCode::outOfMemory, "out of memory");
+    } catch (const std::exception& error) {
+      fail(ErrorCode::internal, error.what());
     }
   }
 
   void OnOK() override {
     settle([&] {
       try {
-        deferred_.Resolve(convert_(Env(), result_));
+        deferred_.Resolve(guarded(Env(), [&] { return convert_(Env(), result_); }));
       } catch (const Napi::Error& error) {
         deferred_.Reject(error.Value());
       }

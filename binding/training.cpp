@@ -33,7 +33,7 @@ std::shared_ptr<Pass> toPass(const Napi::Value& value) {
     pass->options.soft = &pass->soft;
   }
   pass->options.dropout = toNumber(object.Get("dropout"), "dropout");
-  pass->options.seed = static_cast<uint64_t>(toNumber(object.Get("seed"), "seed"));
+  pass->options.seed = static_cast<uint64_t>(toCount(object.Get("seed"), "seed"));
   pass->teacher = ModelObject::model(object.Get("teacher"), "teacher");
   if (!pass->teacher) return pass;
   const Napi::Object weights = toObject(object.Get("distillation"), "distillation");
@@ -146,7 +146,7 @@ Napi::Value TrainingObject::restore(const Napi::CallbackInfo& info) {
       const auto values = [&](const char* name) { return HostTensor{0, 0, toFloats(state.Get(name), name)}; };
       states[role] = {values("parameter"), values("firstMoment"), values("secondMoment")};
     }
-    const auto steps = static_cast<int64_t>(toNumber(info[1], "steps"));
+    const int64_t steps = toCount(info[1], "steps");
     return start<Nothing>(
         info.Env(), training_.get(),
         [states = std::move(states), steps](Training& training) {

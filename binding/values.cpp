@@ -134,6 +134,13 @@ int32_t toInt32(const Napi::Value& value, const char* name) {
   return static_cast<int32_t>(number);
 }
 
+int64_t toCount(const Napi::Value& value, const char* name) {
+  constexpr double kMost = 9007199254740991;  // Number.MAX_SAFE_INTEGER
+  const double number = toNumber(value, name);
+  if (!(number >= 0 && number <= kMost) || number != std::trunc(number)) refuse(name, "a whole number of 0 or more");
+  return static_cast<int64_t>(number);
+}
+
 DType toDType(const Napi::Value& value) { return choose(value, kDTypes, "dtype"); }
 const char* dtypeName(DType dtype) { return spell(dtype, kDTypes); }
 Mode toMode(const Napi::Value& value) { return choose(value, kModes, "mode"); }

@@ -31,6 +31,8 @@ Napi::Value toTypedArray(Napi::Env env, std::vector<double>&& values);
 Napi::Object toObject(const Napi::Value& value, const char* name);
 double toNumber(const Napi::Value& value, const char* name);
 int32_t toInt32(const Napi::Value& value, const char* name);
+/// At least 0, and as large as a number may be without losing a unit.
+int64_t toCount(const Napi::Value& value, const char* name);
 DType toDType(const Napi::Value& value);
 const char* dtypeName(DType dtype);
 Mode toMode(const Napi::Value& value);

@@ -65,6 +65,8 @@ HiddenStates::HiddenStates(std::shared_ptr<const Model> model, const PackedBatch
   const TokenPruning& pruning = options_.pruning;
   require(options_.targetsOnly == nullptr || options_.targetsOnly->spec().layers.size() == spec.layers.size(),
           "the neurons for targets belong to another model");
+  require(options_.targetsOnly == nullptr || &options_.targetsOnly->backend() == &model_->backend(),
+          "the neurons for targets must share the engine of the model");
   checkTokenPruning(pruning, spec.layers.size());
   require(options_.firstTokenWeight >= 1, "a first token counts at least once");
   require(pruning.values.empty() || options_.everyToken, "states that drop tokens must keep every token's row");

@@ -160,6 +160,10 @@ MaskGradients Model::maskGradients(const PackedBatch& batch, const Labels& label
   MaskGradients result{{}, headSums.finish(), neuronSums.finish()};
   result.losses = readTensor(*backend_, losses).values;
   requireFinite(result.losses);
+  if (labels.given()) {
+    requireFinite(result.heads);
+    requireFinite(result.neurons);
+  }
   return result;
 }
 

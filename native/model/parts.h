@@ -18,7 +18,7 @@ inline void forEachPart(const std::vector<MicroBatch>& parts, int atOnce,
   for (int64_t index = 0; index < count; ++index) run(index);
 }
 
-/// Throws nonFinite where one of the values, logits or losses, is NaN or infinite.
+/// Throws nonFinite where one of the values, logits or what comes of them, is NaN or infinite.
 inline void requireFinite(const std::vector<float>& logits) {
   for (float value : logits) {
     if (!std::isfinite(value))

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "model/parts.h"
 #include "model/training_pass.h"
@@ -38,13 +39,12 @@ Training::Training(const Model& model)
 }
 
 size_t Training::bytes() const {
-  size_t bytes = model_->bytes();
+  std::set<const Buffer*> buffers;
   for (const auto* slots : {&gradientSlots_, &firstMomentSlots_, &secondMomentSlots_}) {
-    for (const WeightSlot& slot : *slots) {
-      const Matrix& view = slot.tensor->view;
-      bytes += static_cast<size_t>(view.rows * view.stride) * dtypeBytes(view.dtype);
-    }
+    for (const WeightSlot& slot : *slots) buffers.insert(slot.tensor->buffer.get());
   }
+  size_t bytes = model_->bytes();
+  for (const Buffer* buffer : buffers) bytes += buffer->bytes();
   return bytes;
 }
 

@@ -41,7 +41,8 @@ export class Engine {
   }
 
   private static on(device: string, threads: number, precision: Precision): Engine {
-    const [name = '', index = '0'] = device.split(':');
+    const [, numbered, index = '0'] = /^(cuda):(\d+)$/.exec(device) ?? [];
+    const name = numbered ?? device;
     try {
       const native = call(() => new (addon().Engine)(name, Number(index), threads, precision));
       return new Engine(native, device, precision);

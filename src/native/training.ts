@@ -44,8 +44,8 @@ export class Training {
   }
 
   /**
-   * Adds the gradients of the summed losses of the batch's sequences, for step() to take. After an error what was added
-   * since the last step is forgotten.
+   * Adds the gradients of the summed losses of the batch's sequences, for step() to take. An error of the pass
+   * itself, cancelling it included, makes it forget what was added since the last step.
    *
    * @param labels as Model.maskGradients() takes them
    * @throws EspalierError ERR_INVALID_ARGUMENT, ERR_NON_FINITE for a loss that is no number, ERR_CANCELLED

@@ -252,10 +252,16 @@ t.test('a weight that is not a number is found out', async (t) => {
   await rejects(t, 'maskGradients', 'ERR_NON_FINITE', /./, () =>
     model.maskGradients(good, Int32Array.of(0, 1), 'crossEntropy', Int32Array.of(0, 1)),
   );
+  await rejects(t, 'maskGradients of given gradients', 'ERR_NON_FINITE', /./, () =>
+    model.maskGradients(good, new Float32Array(2 * spec.labels).fill(1), 'given', Int32Array.of(0, 1)),
+  );
 });
 
 t.test('devices and threads that cannot be', async (t) => {
   await rejects(t, 'an unknown device', 'ERR_INVALID_ARGUMENT', /tpu/, () => Engine.open({ device: 'tpu' }));
+  for (const device of ['cpu:1', 'cpu:', 'cuda:0x1', 'cuda:1:2', '']) {
+    await rejects(t, device, 'ERR_INVALID_ARGUMENT', /no backend/, () => Engine.open({ device }));
+  }
   for (const threads of [0, -1, 1.5, Number.NaN, 5000]) {
     await rejects(t, `${threads} threads`, 'ERR_INVALID_ARGUMENT', /threads/, () => Engine.open({ threads }));
   }
