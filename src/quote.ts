@@ -1,7 +1,15 @@
 /** A value out of a file or the command line, shortened to fit a one-line error message. */
 export function quote(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
+  const text = written(value);
   return text.length <= 80 ? text : `${text.slice(0, 77)}...`;
+}
+
+function written(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    return 'a value of too many levels';
+  }
 }
 
 /** Somebody else's message, fit for ours. */

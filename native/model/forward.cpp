@@ -10,8 +10,8 @@
 namespace espalier {
 namespace {
 
-/// How many times as many tokens go into a micro-batch that loses some on its way: the last layers have few enough rows
-/// for reading their weights to take longer than multiplying by them, the more so the wider the model is.
+/// How many times as many tokens go into a micro-batch of the host that loses some on its way: the last layers have few
+/// enough rows for reading their weights to take longer than multiplying by them, the more so the wider the model is.
 int32_t moreTokens(const ModelSpec& spec) { return std::max(2, spec.hiddenSize / 192); }
 
 /// Tokens of a micro-batch with which a device is busy for longer than it takes to tell the host what is left of
@@ -63,7 +63,7 @@ std::vector<float> Model::forward(const PackedBatch& batch, const ForwardOptions
   const Tensor logits = backend_->tensor(firstTokens ? batch.sequences() : batch.tokens(), spec_.labels);
   const bool drops = !pruning.values.empty();
   const int atOnce = partsAtOnce(batch, *backend_, drops);
-  const int32_t each = backend_->microBatchTokens() * (drops ? moreTokens(spec_) : 1);
+  const int32_t each = backend_->microBatchTokens() * (drops && backend_->onHost() ? moreTokens(spec_) : 1);
   const int32_t shared = std::max(each, std::min(each * backend_->threads(), kMicroBatchTokens));
   const std::vector<MicroBatch> parts = splitBatch(batch, atOnce > 1 ? each : shared, atOnce);
   if (options.record != nullptr) options.record->reset(batch, layers_.size());

@@ -14,6 +14,7 @@ import { EspalierError } from '../native/errors.js';
 import type { BenchReport, BenchRow, Speed } from '../report/bench-report.js';
 import { deviceMemory } from '../report/device-memory.js';
 import { version } from '../version.js';
+import { checkCount } from './check-count.js';
 import type { DataOptions, WorkOptions } from './evaluate.js';
 import type { LoadedModel } from './model.js';
 import { lengthsOf, sequencesOf, textsFrom } from './profile.js';
@@ -54,6 +55,7 @@ export interface BenchOptions extends DataOptions, WorkOptions {
  */
 export async function bench(model: LoadedModel, options: BenchOptions = {}): Promise<BenchReport> {
   const { against, rounds = 9, signal, onProgress } = options;
+  checkCount('rounds', rounds);
   checkOpponent(model, options);
   const cases = await casesOf(model, options);
   await using own = new EngineRuntime(model.checkpoint.directory, model.native, { signal });

@@ -12,6 +12,7 @@ import { type Prediction, type Reading, resolveTask, type Task } from '../tasks/
 import { TaskBatch } from '../tasks/task-batch.js';
 import { countedForward } from '../tokens/counted-forward.js';
 import { type TokenCounts, type TokenSavings, tokenSavings } from '../tokens/token-counts.js';
+import { checkCount } from './check-count.js';
 import type { LoadedModel } from './model.js';
 
 export interface WorkOptions {
@@ -63,7 +64,9 @@ export interface Evaluation extends DeviceMemory {
 export async function evaluate(model: LoadedModel, options: EvaluateOptions): Promise<Evaluation> {
   const { predictions: output, force, signal } = options;
   const task = resolveTask(model.checkpoint, options.task);
-  if (output !== undefined) checkOutputFile(output, force);
+  checkCount('limit', options.limit);
+  const files = [model.checkpoint.directory, ...(typeof options.examples === 'string' ? [options.examples] : [])];
+  if (output !== undefined) checkOutputFile(output, force, files);
   const examples = (await examplesFrom(options.examples, task, options)).slice(0, options.limit);
   const batches = await EvaluationBatches.pack(model, task, examples, options);
   const { evaluation, predictions } = await batches.evaluate(model.native, 'evaluate', options);
@@ -104,9 +107,7 @@ export class EvaluationBatches {
     examples: readonly Example[],
     { batch = 32, maxLength, signal }: Pick<EvaluateOptions, 'batch' | 'maxLength' | 'signal'>,
   ): Promise<EvaluationBatches> {
-    if (!(Number.isInteger(batch) && batch >= 1)) {
-      throw new EspalierError('ERR_OPTION', `batches of ${batch} examples cannot be made (give a whole number from 1)`);
-    }
+    checkCount('batch', batch);
     const labels = labelsOf(examples, task);
     const limit = lengthLimit(model, task, maxLength);
     const batches: TaskBatch[] = [];

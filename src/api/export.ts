@@ -42,7 +42,7 @@ export interface Exported {
  */
 export async function exportOnnx(model: LoadedModel, file: string, options: ExportOptions = {}): Promise<Exported> {
   const { dtype = model.checkpoint.dtype, force, signal } = options;
-  checkOutputFile(file, force);
+  checkOutputFile(file, force, [model.checkpoint.directory]);
   const weights = await storedWeights(model.native, dtype, signal);
   for (const [role, tensor] of weights) checkRepresentable(role, tensor);
   const pieces = encoderOnnx(model.native.spec, weights, version);
@@ -64,7 +64,7 @@ export async function exportDense(
   options: ExportOptions = {},
 ): Promise<Exported> {
   const { dtype = model.checkpoint.dtype, force, signal } = options;
-  checkOutput(directory, force);
+  checkOutput(directory, force, [model.checkpoint.directory]);
   const weights = await storedWeights(model.native, dtype, signal);
   const dense = denseCheckpoint({ ...model.checkpoint, weights });
   await writeCheckpoint(dense, directory, { force, signal });

@@ -1,4 +1,5 @@
 import { writeCheckpoint } from '../checkpoint/checkpoint.js';
+import { checkOutput } from '../checkpoint/output-directory.js';
 import type { DType, TokenPruning } from '../native/addon.js';
 import { Model } from '../native/model.js';
 import type { Task } from '../tasks/task.js';
@@ -30,13 +31,14 @@ export class ModelResult<R extends Report> {
    * Writes the checkpoint with the report beside it; the directory appears whole or not at all. Returns the report with
    * what is known once it is written.
    *
-   * @throws EspalierError ERR_OUTPUT, ERR_CANCELLED
+   * @throws EspalierError ERR_OUTPUT, ERR_OPTION where the directory is what it was made of, ERR_CANCELLED
    */
   async save(directory: string, options: SaveOptions = {}): Promise<R> {
     const start = performance.now();
     const report = { ...this.report, output: directory };
     const files = { [this.reportFile]: `${JSON.stringify(report, null, 2)}\n` };
     const { checkpoint, native } = this.model;
+    checkOutput(directory, options.force, [checkpoint.directory]);
     const weights = await storedWeights(native, checkpoint.dtype);
     await writeCheckpoint({ ...checkpoint, weights }, directory, { ...options, files });
     const write = (performance.now() - start) / 1000;

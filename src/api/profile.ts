@@ -8,6 +8,7 @@ import { longestInput } from '../native/longest-input.js';
 import { drawSequences } from '../tasks/calibration.js';
 import { resolveTask } from '../tasks/task.js';
 import type { Encoding } from '../tokenizer/tokenizer.js';
+import { checkCount } from './check-count.js';
 import { type DataOptions, examplesFrom, lengthLimit, type WorkOptions } from './evaluate.js';
 import type { LoadedModel } from './model.js';
 
@@ -35,6 +36,10 @@ export interface ProfileOptions extends DataOptions, WorkOptions {
  */
 export async function profile(model: LoadedModel, options: ProfileOptions = {}): Promise<LatencyProfile> {
   const { rounds = 7, output, force, signal, onProgress } = options;
+  checkCount('rounds', rounds);
+  const { directory } = model.checkpoint;
+  const sources = [directory, ...(typeof options.texts === 'string' ? [options.texts] : [])];
+  if (output !== undefined) checkOutputFile(output, true, sources);
   const fresh = emptyProfile(model.native, await lengthsOf(model, options));
   const found = output === undefined ? undefined : await unfinished(output, fresh, force);
   return measureLatencies(model.native, found ?? fresh, {
@@ -87,7 +92,6 @@ async function unfinished(
   wanted: LatencyProfile,
   force: boolean | undefined,
 ): Promise<LatencyProfile | undefined> {
-  checkOutputFile(output, true);
   if (force || !existsSync(output)) return undefined;
   const found = await readProfile(output);
   if (settingsOf(found) === settingsOf(wanted)) return found;

@@ -9,6 +9,7 @@ import { sweepPage } from '../report/sweep-page.js';
 import type { SweepReport, SweepSettings } from '../report/sweep-report.js';
 import { resolveTask, type Task } from '../tasks/task.js';
 import { version } from '../version.js';
+import { checkCount } from './check-count.js';
 import { examplesFrom } from './evaluate.js';
 import { measureCheckpoint } from './measure-latency.js';
 import type { LoadedModel } from './model.js';
@@ -53,6 +54,7 @@ export async function sweep(model: LoadedModel, options: SweepOptions): Promise<
     throw new EspalierError('ERR_OPTION', 'there is no budget to prune to (give one or more)');
   }
   for (const keep of options.keeps) checkKeep(keep);
+  checkCount('jobs', jobs);
   const task = resolveTask(model.checkpoint, options.task);
   const directory = new SweepDirectory(output, kind);
   // Once for all that needs texts: standard input can be read no more often.

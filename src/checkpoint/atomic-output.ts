@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, realpathSync, rmdirSync } from 'node:fs';
+import { existsSync, mkdtempSync, readlinkSync, realpathSync, rmdirSync } from 'node:fs';
 import { mkdir, open, rm, rmdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { throwIfAborted } from '../native/cancel.js';
@@ -34,8 +34,15 @@ export function checkWritable(output: string): void {
   }
 }
 
-/** What a link leads to is replaced, not the link. */
-const targetOf = (output: string): string => (existsSync(output) ? realpathSync(output) : resolve(output));
+/** What a link leads to is replaced or made, not the link. */
+function targetOf(output: string): string {
+  if (existsSync(output)) return realpathSync(output);
+  try {
+    return resolve(dirname(output), readlinkSync(output));
+  } catch {
+    return resolve(output); // no link either
+  }
+}
 
 /**
  * Makes a file or directory that is there whole or not at all; nothing else is left behind. Throws ERR_OUTPUT,
@@ -63,8 +70,11 @@ export async function writeAtomically(output: string, signal: AbortSignal | unde
   }
 }
 
+/** Of a name that is kept in another one, which must not become too long for the file system. */
+const mostOfName = 60;
+
 export function siblingOf(target: string): string {
-  return join(dirname(target), `.${basename(target)}.${randomBytes(6).toString('hex')}`);
+  return join(dirname(target), `.${basename(target).slice(0, mostOfName)}.${randomBytes(6).toString('hex')}`);
 }
 
 export async function flush(path: string): Promise<void> {

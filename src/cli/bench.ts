@@ -17,6 +17,7 @@ import {
   engineOptionsOf,
   integerOption,
   listOption,
+  mostSequences,
   numeric,
 } from './options.js';
 import { commandLine, helpExamples, printResult } from './output.js';
@@ -45,7 +46,7 @@ export function addBench(program: Command, signal: AbortSignal): void {
       'who takes turns on the same inputs: another model directory, or onnxruntime or pytorch with this one (a directory of such a name: ./pytorch)',
     )
     .option('--python <path>', 'a Python that has torch and transformers, for --against pytorch (default: python3)')
-    .addOption(listOption('--batch <n,...>', 'sequences that are run together', 1).default([256], '256'))
+    .addOption(listOption('--batch <n,...>', 'sequences that are run together', 1, mostSequences).default([256], '256'))
     .addOption(listOption('--length <n,...>', 'tokens of every sequence', 1).default([128], '128'))
     .option('--texts <file>', 'compute sequences of this data file instead')
     .addOption(integerOption('--rounds <n>', 'times that every batch is run', 1).default(9))
@@ -73,7 +74,7 @@ export function addBench(program: Command, signal: AbortSignal): void {
       throw new EspalierError('ERR_OPTION', '--expect-speedup has nothing to be faster than (give --against too)');
     }
     const { report: page, force } = flags;
-    if (page !== undefined) checkOutputFile(page, force);
+    if (page !== undefined) checkOutputFile(page, force, [directory, flags.against, flags.texts]);
     const onProgress = showProgress(process.stderr, flags.quiet);
     const load = (path: string) => loadModel(path, { ...engineOptionsOf(flags), signal });
     await using model = await load(directory);
@@ -93,12 +94,12 @@ export function addBench(program: Command, signal: AbortSignal): void {
     if (page !== undefined) {
       await writeReportPage(report, page, { checkpoint: directory, command: commandLine(), force, signal });
     }
-    printResult(flags, report, () => summary(report, directory));
     const least = Math.min(...report.rows.map(({ speedup }) => speedup?.median ?? Number.POSITIVE_INFINITY));
     if (flags.expectSpeedup !== undefined && least < flags.expectSpeedup) {
       process.stderr.write(`espalier: ${least.toFixed(2)} times as fast, ${flags.expectSpeedup} were expected\n`);
       process.exitCode = exitCodes.targetMissed;
     }
+    printResult(flags, report, () => summary(report, directory));
   });
 }
 

@@ -1,5 +1,6 @@
 import { CommanderError } from 'commander';
 import { type ErrorCode, EspalierError } from '../native/errors.js';
+import { oneLine } from '../quote.js';
 
 /** Exit codes of the command line; a signal adds 128 to its number. */
 export const exitCodes = {
@@ -42,12 +43,12 @@ export function describeFailure(error: unknown, stop: AbortSignal): CliFailure {
   }
   if (error instanceof EspalierError) {
     const exitCode = exitCodesOfErrors[error.code] ?? exitCodes.failure;
-    return { code: error.code, message: error.message, exitCode };
+    return { code: error.code, message: oneLine(error.message), exitCode };
   }
   const message = error instanceof Error ? error.message : String(error);
   return {
     code: 'ERR_INTERNAL',
-    message: `${message} (this is a defect of espalier: please report it)`,
+    message: `${oneLine(message)} (this is a defect of espalier: please report it)`,
     exitCode: exitCodes.failure,
   };
 }

@@ -38,7 +38,7 @@ export function addExport(program: Command, signal: AbortSignal): void {
       throw new EspalierError('ERR_OPTION', 'nothing to export (give --onnx FILE or --dense DIRECTORY)');
     }
     checkApart({ '--onnx': onnx, '--dense': dense });
-    if (onnx !== undefined) checkOutputFile(onnx, force);
+    if (onnx !== undefined) checkOutputFile(onnx, force, [directory]);
     if (dense !== undefined) checkOutput(dense, force, [directory]);
     await using model = await loadModel(directory, { device: 'cpu', signal });
     const options = { dtype, force, signal };

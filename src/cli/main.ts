@@ -17,12 +17,19 @@ import { addTrain } from './train.js';
 
 const stop = stopOnSignals();
 
-// Whoever reads the output may stop reading: `espalier ... | head` is no failure.
+// Whoever reads the output may stop reading: `espalier ... | head` is no failure, but no success where there was one.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(exitCodes.ok);
+  if (error.code === 'EPIPE') {
+    // What is written to a file is wanted all the same.
+    if (!process.argv.includes('--predictions')) process.exit(process.exitCode ?? exitCodes.ok);
+    return;
+  }
   process.stderr.write(`espalier: cannot write to standard output: ${error.message}\n`);
   process.exit(exitCodes.failure);
 });
+
+// Progress that nobody can be shown is no reason to stop working.
+process.stderr.on('error', () => {});
 
 const program = new Command('espalier')
   .description('Prunes fine-tuned BERT-family encoders after training into smaller, faster checkpoints.')
@@ -45,12 +52,12 @@ try {
   await program.parseAsync();
 } catch (error) {
   const { code, message, exitCode } = describeFailure(error, stop);
+  process.exitCode = exitCode;
   if (message !== '') {
     // On a terminal a progress bar may stand half-drawn where the line belongs.
     process.stderr.write(`${process.stderr.isTTY ? '\r\x1b[K' : ''}espalier: ${message}\n`);
     if (process.argv.includes('--json')) process.stdout.write(`${JSON.stringify({ error: { code, message } })}\n`);
   }
-  process.exitCode = exitCode;
   // A read that nobody needs any more would keep the process alive; that of a pipe with a name cannot be ended.
   process.stdin.destroy();
   if (stop.aborted) setTimeout(endBy, 1000, stop.reason).unref();

@@ -33,16 +33,25 @@ export function checkedOption<Schema extends v.GenericSchema<string, unknown>>(
   });
 }
 
-export function integerOption(flags: string, description: string, minimum: number, maximum = 2 ** 31 - 1): Option {
+const largest = 2 ** 31 - 1;
+/** Of a batch to be measured. */
+export const mostSequences = 65_536;
+
+export function integerOption(flags: string, description: string, minimum: number, maximum = largest): Option {
   const range =
-    maximum === 2 ** 31 - 1 ? `a whole number, at least ${minimum}` : `a whole number from ${minimum} to ${maximum}`;
+    maximum === largest ? `a whole number, at least ${minimum}` : `a whole number from ${minimum} to ${maximum}`;
   return checkedOption(flags, description, range, integer(minimum, maximum));
 }
 
 /** Whole numbers separated by commas. */
-export function listOption(flags: string, description: string, minimum: number): Option {
-  const expected = `whole numbers, at least ${minimum}, separated by commas`;
-  return checkedOption(flags, description, expected, listOf(integer(minimum, 2 ** 31 - 1)));
+export function listOption(flags: string, description: string, minimum: number, maximum = largest): Option {
+  const bounds = maximum === largest ? `, at least ${minimum}` : ` from ${minimum} to ${maximum}`;
+  return checkedOption(
+    flags,
+    description,
+    `whole numbers${bounds}, separated by commas`,
+    listOf(integer(minimum, maximum)),
+  );
 }
 
 const listOf = <Schema extends v.GenericSchema<string, unknown>>(item: Schema) =>

@@ -1,4 +1,4 @@
-import { resolve } from 'node:path';
+import { resolve, sep } from 'node:path';
 import { EspalierError } from '../native/errors.js';
 import type { OutputFlags } from './options.js';
 
@@ -16,6 +16,13 @@ export function checkApart(outputs: Record<string, string | undefined>): void {
     if (other) throw new EspalierError('ERR_OPTION', `${option} and ${other} are the same path (give two)`);
     options.set(resolve(path), option);
   }
+}
+
+/** Throws ERR_OPTION where one of two directories to be made lies in the other. */
+export function checkNotNested(one: string, other: string): void {
+  const [a, b] = [one, other].map((path) => `${resolve(path)}${sep}`) as [string, string];
+  if (!a.startsWith(b) && !b.startsWith(a)) return;
+  throw new EspalierError('ERR_OPTION', `of ${one} and ${other} one lies in the other (give two directories apart)`);
 }
 
 /** @param of which of several results */

@@ -58,7 +58,7 @@ export function addPredict(program: Command, signal: AbortSignal): void {
   addOutputOptions(addDeviceOptions(addMaxLengthOption(addTextOptions(command)))).action(
     async (directory: string, texts: string[], flags: PredictFlags) => {
       checkSources(texts, flags);
-      if (flags.predictions !== undefined) checkOutputFile(flags.predictions, flags.force);
+      if (flags.predictions !== undefined) checkOutputFile(flags.predictions, flags.force, [directory, flags.input]);
       await using model = await loadModel(directory, { ...engineOptionsOf(flags), signal });
       const task = predictionTask(model.checkpoint, flags.task);
       const examples: Example[] = [];

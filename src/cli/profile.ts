@@ -12,6 +12,7 @@ import {
   dataOptionsOf,
   engineOptionsOf,
   integerOption,
+  mostSequences,
 } from './options.js';
 import { helpExamples, printResult } from './output.js';
 import { fields, table } from './table.js';
@@ -31,7 +32,7 @@ export function addProfile(program: Command, signal: AbortSignal): void {
     .command('profile')
     .description('measure the latency of attention by heads and of FFNs by neurons on this machine')
     .argument('<checkpoint>', 'model directory')
-    .addOption(integerOption('--batch <n>', 'sequences that are run together', 1).default(256))
+    .addOption(integerOption('--batch <n>', 'sequences that are run together', 1, mostSequences).default(256))
     .addOption(integerOption('--length <n>', 'tokens of every sequence', 1).default(128))
     .option('--texts <file>', 'take the lengths of sequences of this data file instead')
     .addOption(integerOption('--rounds <n>', 'times that every width is measured', 1).default(7))

@@ -4,7 +4,7 @@ import { checkOutputFile } from '../checkpoint/output-file.js';
 import { exportDense, loadModel, type PruneReport, prune, writeReportPage } from '../index.js';
 import { megabytes, metricTable, optionalField, percent, times } from '../report/figures.js';
 import { engineOptionsOf, ratioOption } from './options.js';
-import { checkApart, commandLine, helpExamples, printResult, printWarnings } from './output.js';
+import { checkApart, checkNotNested, commandLine, helpExamples, printResult, printWarnings } from './output.js';
 import { addStudyOptions, type StudyFlags, studyOptionsOf } from './study-options.js';
 import { fields, table } from './table.js';
 import { showProgress } from './terminal.js';
@@ -43,8 +43,11 @@ export function addPrune(program: Command, signal: AbortSignal): void {
     const { force, denseCopy, report: page, keep, stages, output } = flags;
     checkApart({ '--output': output, '--dense-copy': denseCopy, '--report': page });
     checkOutput(output, force, [directory]);
-    if (denseCopy !== undefined) checkOutput(denseCopy, force, [directory]);
-    if (page !== undefined) checkOutputFile(page, force);
+    if (denseCopy !== undefined) {
+      checkNotNested(output, denseCopy);
+      checkOutput(denseCopy, force, [directory]);
+    }
+    if (page !== undefined) checkOutputFile(page, force, [directory, flags.train, flags.eval, flags.profile]);
     const onProgress = showProgress(process.stderr, flags.quiet);
     await using model = await loadModel(directory, { ...engineOptionsOf(flags), signal });
     const latency = page !== undefined;

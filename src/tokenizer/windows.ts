@@ -15,7 +15,7 @@ export function windowsOf(length: number, room: number, stride: number): [start:
     throw new EspalierError(
       'ERR_DATA',
       `the question leaves ${Math.max(0, room)} tokens for the context, and a stride of ${stride} needs more ` +
-        '(shorten the question or the stride, or raise the length)',
+        '(shorten the question, or raise the longest length)',
     );
   }
   const windows: [number, number][] = [];

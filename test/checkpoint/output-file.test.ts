@@ -1,5 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { checkOutput } from '../../src/checkpoint/output-directory.js';
@@ -30,6 +39,15 @@ t.test('an existing file is refused and untouched, and with force replaced', asy
   t.equal(readFileSync(file, 'utf8'), 'old');
   await writeOutputFile(file, pieces, { force: true });
   t.equal(readFileSync(file, 'utf8'), 'one two');
+});
+
+t.test('a link to what is not there yet leads to the output, which may have a long name', async (t) => {
+  const file = fresh();
+  const made = join(file, '..', 'n'.repeat(250));
+  symlinkSync(made, file);
+  await writeOutputFile(file, pieces);
+  t.equal(readFileSync(made, 'utf8'), 'one two');
+  t.ok(lstatSync(file).isSymbolicLink());
 });
 
 t.test('force does not replace what is no file', async (t) => {

@@ -23,6 +23,7 @@ const cases: [string[], number, string, string][] = [
   [[...evaluate, 'more'], 2, 'ERR_OPTION', 'too many arguments for'],
   [[...kept, '--sample', '8'], 2, 'ERR_OPTION', "unknown option '--sample' (did you mean --samples?)"],
   [[...kept, '--dense-copy', output], 2, 'ERR_OPTION', '--dense-copy and --output are the same path (give two)'],
+  [[...kept, '--dense-copy', `${output}/dense`], 2, 'ERR_OPTION', 'one lies in the other (give two directories apart)'],
   [[...kept, '--report', output], 2, 'ERR_OPTION', '--report and --output are the same path (give two)'],
   [[...kept, '--dense-copy', 'demo'], 1, 'ERR_OUTPUT', 'demo exists'],
   [['export', sentimentMini], 2, 'ERR_OPTION', 'nothing to export (give --onnx FILE or --dense DIRECTORY)'],
@@ -79,12 +80,7 @@ const cases: [string[], number, string, string][] = [
   ],
   [[...kept, '--constraint', 'latency', '--profile', 'absent'], 1, 'ERR_DATA', 'cannot read absent: '],
   [[...kept, '--constraint', 'latency', '--profile', train], 1, 'ERR_DATA', 'is no latency profile: '],
-  [
-    ['bench', sentimentMini, '--batch', '8,x'],
-    2,
-    'ERR_OPTION',
-    "--batch cannot be '8,x' (give whole numbers, at least 1",
-  ],
+  [['bench', sentimentMini, '--batch', '8,x'], 2, 'ERR_OPTION', "--batch cannot be '8,x' (give whole numbers from 1 "],
   [['bench', sentimentMini, '--length', '600'], 2, 'ERR_OPTION', 'no position for 600 tokens'],
   [
     ['bench', sentimentMini, '--expect-speedup', '2'],

@@ -13,8 +13,6 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
-
-#include <string>
 #else
 #include "backend/cuda/emulation/emulation.h"
 #endif
@@ -53,27 +51,27 @@ __device__ inline Bfloat16 fromFloat<Bfloat16>(float value) {
   return __float2bfloat16_rn(value);
 }
 
+/// Lets a block of the kernel have so much shared memory on the current device. Throws unsupported where it has less.
+void allowSharedMemory(const void* kernel, size_t bytes);
+
+/// Throws where the last kernel of this thread could not be started.
+void checkStart();
+
 /// Starts kernel(args...) on `stream`; throws when it could not be started.
 template <typename... Parameters, typename... Args>
 void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t sharedBytes, Stream stream,
             const Args&... args) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
   constexpr size_t kWithoutAsking = 48 * 1024;
-  if (sharedBytes > kWithoutAsking &&
-      cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
-                           static_cast<int>(sharedBytes)) != cudaSuccess) {
-    cudaGetLastError();
-    throw Error(ErrorCode::unsupported, "an operation needs " + std::to_string(sharedBytes) +
-                                            " bytes of shared memory a block, more than this GPU has");
-  }
+  if (sharedBytes > kWithoutAsking) allowSharedMemory(reinterpret_cast<const void*>(kernel), sharedBytes);
   kernel<<<grid, block, sharedBytes, stream>>>(args...);
-  const cudaError_t error = cudaGetLastError();
-  if (error != cudaSuccess) {
-    throw Error(ErrorCode::internal, std::string("a CUDA kernel could not be started: ") + cudaGetErrorString(error));
-  }
+  checkStart();
 }
 
 #endif
+
+/// The most shared memory that a block can have on the current device.
+size_t sharedMemoryLimit();
 
 constexpr int kWarp = 32;
 constexpr unsigned kAllLanes = 0xffffffffu;

@@ -92,17 +92,19 @@ void transposedProduct(const TransposedProductArgs& args, Runtime& runtime, Mult
     multiplier.multiply(product);
   };
   if (args.c.rows == 0 || args.c.cols == 0) return;
-  if (args.c.dtype != DType::f64 && args.a.rows > 0) {
-    return multiply(0, args.a.rows, args.c, args.accumulate ? args.c : Matrix{});
+  if (args.a.rows == 0) {
+    const size_t bytes = static_cast<size_t>(args.c.cols) * dtypeBytes(args.c.dtype);
+    for (int64_t row = 0; !args.accumulate && row < args.c.rows; ++row) {
+      runtime.fillZero(args.c.rowRange(row, 1).data, bytes);
+    }
+    return;
   }
-  if (args.a.rows == 0 && args.accumulate) return;
+  if (args.c.dtype != DType::f64) return multiply(0, args.a.rows, args.c, args.accumulate ? args.c : Matrix{});
   const int64_t stride = rowStride(args.c.cols);
   const DeviceArray<float> place(runtime, static_cast<size_t>(args.c.rows * stride));
   const Matrix part{place.data(), DType::f32, args.c.rows, args.c.cols, stride};
-  if (args.a.rows == 0) runtime.fillZero(place.data(), place.size() * sizeof(float));
-  for (int64_t first = 0; first < std::max<int64_t>(args.a.rows, 1); first += kChunkRows) {
-    const int64_t rows = std::min(kChunkRows, args.a.rows - first);
-    if (rows > 0) multiply(first, rows, part, {});
+  for (int64_t first = 0; first < args.a.rows; first += kChunkRows) {
+    multiply(first, std::min(kChunkRows, args.a.rows - first), part, {});
     addToDouble(part, args.accumulate || first > 0, args.c, runtime.stream());
   }
 }

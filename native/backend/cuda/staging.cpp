@@ -82,7 +82,7 @@ void Staging::copyIn(void* device, size_t deviceStride, const void* host, size_t
 void Staging::copyFewOut(void* host, const void* device, size_t bytes) {
   std::unique_ptr<Few> few;
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard<std::mutex> lock(idleMutex_);
     if (!idle_.empty()) {
       few = std::move(idle_.back());
       idle_.pop_back();
@@ -93,7 +93,7 @@ void Staging::copyFewOut(void* host, const void* device, size_t bytes) {
   check(cudaEventRecord(few->arrived, stream_), "copying from the device");
   check(cudaEventSynchronize(few->arrived), "copying from the device");
   std::memcpy(host, few->memory, bytes);
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::lock_guard<std::mutex> lock(idleMutex_);
   idle_.push_back(std::move(few));
 }
 

@@ -35,6 +35,7 @@ class Staging {
   size_t used_ = 0;  // bytes that copies to the device may still read
   cudaEvent_t arrived_[2] = {};
   struct Few;
+  std::mutex idleMutex_;  // of its own: whoever holds the other may be waiting
   std::vector<std::unique_ptr<Few>> idle_;
 };
 

@@ -129,10 +129,20 @@ Status open(const BackendOptions* options, BackendState** state) {
   if (options->dtype != DType::f32 && options->dtype != DType::f16 && options->dtype != DType::bf16) {
     return {ErrorCode::unsupported, "the CUDA backend computes in f32, f16 or bf16"};
   }
-  return guarded([&] { *state = reinterpret_cast<BackendState*>(new State(*options)); });
+  return guarded([&] {
+    try {
+      *state = reinterpret_cast<BackendState*>(new State(*options));
+    } catch (const Error& error) {
+      // Whatever is missing, be it memory that others hold: nothing can be run there.
+      throw Error(ErrorCode::noDevice, error.what());
+    }
+  });
 }
 
-void close(BackendState* state) { delete &stateOf(state); }
+void close(BackendState* opened) {
+  const std::unique_ptr<State> state(&stateOf(opened));
+  guarded([&] { state->runtime.bind(); });
+}
 
 const char* describe(BackendState* state) { return stateOf(state).runtime.describe(); }
 

@@ -224,7 +224,10 @@ bool launchAttention(const AttentionArgs& args, float* exactLogSumExp, float* he
   require(args.scale > 0, "attention on CUDA takes a positive scale: the largest score has the largest weight");
   const BlockPlan plan(args, kTileColumns<T>, kWarps<Policy, kSize>);
   const bool dropsOut = args.dropoutRate > 0;
-  const bool here = headSums != nullptr && !dropsOut && plan.tiles == 1 && args.longest <= kKeysAtHand<T>;
+  const size_t bytes = Layout::bytes(plan.rows) + 2 * Layout::bytes(plan.stages * plan.stageRows);
+  const size_t sumsBytes = sizeof(float) * static_cast<size_t>(plan.rows / kPiece * kKeysAtHand<T>);
+  const bool here = headSums != nullptr && !dropsOut && plan.tiles == 1 && args.longest <= kKeysAtHand<T> &&
+                    bytes + sumsBytes <= sharedMemoryLimit();
   const Forward<T> forward{AttentionInputs<T>(args),
                            HeadMatrix<T>(args.context, args.headSize),
                            args.logSumExp,
@@ -232,8 +235,6 @@ bool launchAttention(const AttentionArgs& args, float* exactLogSumExp, float* he
                            args.k.rows,
                            exactLogSumExp,
                            headSums};
-  size_t bytes = Layout::bytes(plan.rows) + 2 * Layout::bytes(plan.stages * plan.stageRows);
-  if (here) bytes += sizeof(float) * static_cast<size_t>(plan.rows / kPiece * kKeysAtHand<T>);
   auto kernel = here                        ? &attentionKernel<Policy, kSize, ColumnSums::here>
                 : exactLogSumExp != nullptr ? &attentionKernel<Policy, kSize, ColumnSums::later>
                                             : &attentionKernel<Policy, kSize, ColumnSums::none>;
@@ -245,7 +246,7 @@ bool launchAttention(const AttentionArgs& args, float* exactLogSumExp, float* he
   } else if (dropsOut) {
     throw Error(ErrorCode::unsupported, "attention in 16 bits on CUDA has no dropout");
   }
-  launch(kernel, plan.grid(args.sequences), plan.block(), bytes, stream, forward);
+  launch(kernel, plan.grid(args.sequences), plan.block(), here ? bytes + sumsBytes : bytes, stream, forward);
   return here;
 }
 
