@@ -33,13 +33,16 @@ function isKept(t: Test, { seconds, ...printed }: TrainReport): void {
   );
 }
 
+/** Keys of every report. */
+const common = ['command', 'version', 'task', 'seed', 'settings', 'device', 'threads', 'precision'];
+
 t.test('train: the JSON of the report, a line a pass on stderr, and a checkpoint that evaluates', async (t) => {
   const output = path('tuned');
   const recipe = ['--epochs', '2', '--learning-rate', '1e-4', '--warmup', '0', '--dropout', '0.05', '--seed', '3'];
   const args = ['train', sentimentMini, ...quick, '--eval', evaluated, ...recipe, '--output', output];
   const { report, lines } = await json(args);
   t.strictSame(Object.keys(report), [
-    ...['command', 'version', 'task', 'seed', 'settings', 'device', 'threads', 'precision', 'recipes', 'epochs'],
+    ...[...common, 'recipes', 'epochs'],
     ...['dense', 'trained', 'seconds', 'output'],
   ]);
   t.match(report, { command: 'train', task: 'sst2', seed: 3, device: 'cpu', precision: 'fp32', output });
@@ -89,19 +92,7 @@ t.test('tokens train: what is lost and kept, at the budget', async (t) => {
   const args = ['tokens', 'train', sentimentMini, ...quick, '--eval', evaluated, ...stages, '--macs', '0.6'];
   const { report, lines } = await json([...args, '--output', output]);
   t.strictSame(Object.keys(report), [
-    ...[
-      'command',
-      'version',
-      'task',
-      'seed',
-      'settings',
-      'device',
-      'threads',
-      'precision',
-      'method',
-      'recipes',
-      'epochs',
-    ],
+    ...[...common, 'method', 'recipes', 'epochs'],
     ...['dense', 'trained', 'tokenPruning', 'dropping', 'seconds', 'output'],
   ]);
   t.match(report, { command: 'tokens train', method: 'learned', tokenPruning: { rule: 'threshold' } });
@@ -126,19 +117,7 @@ t.test('tokens calibrate: texts are enough', async (t) => {
   const args = ['tokens', 'calibrate', sentimentMini, ...data, '--eval', evaluated, '--macs', '0.7', '--samples', '24'];
   const { report, lines } = await json([...args, '--output', output]);
   t.strictSame(Object.keys(report), [
-    ...[
-      'command',
-      'version',
-      'task',
-      'seed',
-      'settings',
-      'device',
-      'threads',
-      'precision',
-      'method',
-      'recipes',
-      'epochs',
-    ],
+    ...[...common, 'method', 'recipes', 'epochs'],
     ...['dense', 'trained', 'tokenPruning', 'reconstruction', 'dropping', 'seconds', 'output'],
   ]);
   t.match(report, { command: 'tokens calibrate', method: 'calibrated', tokenPruning: { rule: 'threshold' } });
