@@ -99,7 +99,9 @@ function readText(file: string, row: Row, column: string, option: string): strin
 
 function readLabel(file: string, row: Row, column: string, task: Task, example: Example): Label {
   const value = readValue(file, row, column, '--label-column');
-  const label = task.readLabel(typeof value === 'boolean' ? Number(value) : value, example.pair);
+  // A boolean is a label of that name, or else 0 or 1.
+  const named = typeof value === 'boolean' ? task.readLabel(String(value), example.pair) : undefined;
+  const label = named ?? task.readLabel(typeof value === 'boolean' ? Number(value) : value, example.pair);
   if (label !== undefined && task.isLabel(label, example)) return label;
   throw badData(file, row.where, `label ${quote(value)} is unknown (task ${task.name} allows ${task.allowedLabels})`);
 }

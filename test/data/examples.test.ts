@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { labelsOf, readExamples } from '../../src/data/examples.js';
-import { findTask } from '../../src/tasks/task.js';
+import { findTask, resolveTask } from '../../src/tasks/task.js';
 import { hasShared, sharedPath } from '../support/paths.js';
 
 const directory = t.testdir();
@@ -86,6 +86,17 @@ t.test('columns by name for a file of one’s own', async (t) => {
     [{ text: 'x', label: 4 }],
     'text and label by default',
   );
+});
+
+t.test('a boolean is the label of its name, or else 0 or 1', async (t) => {
+  const path = file('.jsonl', '{"text": "x", "label": true}\n{"text": "y", "label": false}\n');
+  const labelsFor = async (...labels: string[]) => {
+    const task = resolveTask({ config: {}, labels, problem: 'classification' }, 'classification');
+    return (await readExamples(path, task)).map(({ label }) => label);
+  };
+  t.strictSame(await labelsFor('False', 'True'), [1, 0]);
+  t.strictSame(await labelsFor('True', 'False'), [0, 1]);
+  t.strictSame(await labelsFor('spam', 'ham'), [1, 0]);
 });
 
 t.test('a column may have the name of an object’s property', async (t) => {

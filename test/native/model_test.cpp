@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <numeric>
+#include <thread>
 
 #include "model/gradient_moments.h"
 #include "model/hidden_states.h"
@@ -87,6 +88,23 @@ TEST_P(ModelTest, givesTheSameBitsAtAnyThreadCount) {
   const MaskGradients one = gradients(*alone);
   EXPECT_EQ(two.heads, one.heads);
   EXPECT_EQ(two.neurons, one.neurons);
+}
+
+TEST_P(ModelTest, givesTheSameBitsToThreadsWithBatchesOfOtherLengths) {
+  ModelSpec spec = tinySpec(head());
+  spec.hiddenSize = spec.headSize = 64;  // on a GPU, more shared memory the longer the sequences are
+  spec.maxPositions += 64;
+  spec.layers = {{2, 5}};
+  const std::shared_ptr<Model> model = tinyModel(openCandidate(backend(), 2).backend, spec);
+  const Mask everything{std::vector<float>(2, 1), std::vector<float>(5, 1)};
+  const auto forward = [&](int32_t length) { return model->forward(batchOf({length}), {&everything}, cancel_); };
+  std::vector<std::thread> threads;
+  for (int32_t length : {96, 128}) {
+    threads.emplace_back([&, length, expected = forward(length)] {
+      for (int run = 0; run < 20; ++run) EXPECT_EQ(forward(length), expected);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
 }
 
 TEST_P(ModelTest, computesTheSameMaskedAndCompacted) {

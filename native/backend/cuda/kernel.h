@@ -51,6 +51,9 @@ __device__ inline Bfloat16 fromFloat<Bfloat16>(float value) {
   return __float2bfloat16_rn(value);
 }
 
+/// The most shared memory that a block can have on the current device.
+size_t sharedMemoryLimit();
+
 /// Lets a block of the kernel have so much shared memory on the current device. Throws unsupported where it has less.
 void allowSharedMemory(const void* kernel, size_t bytes);
 
@@ -69,9 +72,6 @@ void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t sharedB
 }
 
 #endif
-
-/// The most shared memory that a block can have on the current device.
-size_t sharedMemoryLimit();
 
 constexpr int kWarp = 32;
 constexpr unsigned kAllLanes = 0xffffffffu;

@@ -16,7 +16,6 @@
 namespace espalier::cuda::emulation {
 namespace {
 
-constexpr size_t kMaxSharedBytes = 227 * 1024;
 constexpr std::align_val_t kSharedAlignment{128};
 
 /// Ends the waiting threads of a block that failed.
@@ -240,7 +239,7 @@ void checkLaunch(dim3 grid, dim3 block, size_t sharedBytes) {
   refuseIf(block.x == 0 || block.y == 0 || block.z == 0, "a block without threads");
   refuseIf(block.x > 1024 || block.y > 1024 || block.z > 64 || threads > 1024, "too many threads in a block");
   refuseIf(grid.x > 0x7fffffff || grid.y > 65535 || grid.z > 65535, "too many blocks in a grid");
-  refuseIf(sharedBytes > kMaxSharedBytes, "too much shared memory");
+  refuseIf(sharedBytes > sharedMemoryLimit(), "too much shared memory");
 }
 
 void runBlock(size_t sharedBytes, const std::function<void()>& thread, std::deque<Worker>& workers) {

@@ -178,6 +178,9 @@ inline Bfloat16 fromFloat<Bfloat16>(float value) {
   return result;
 }
 
+/// The most shared memory that a block can have: an H100's.
+inline size_t sharedMemoryLimit() { return 227 * 1024; }
+
 /// Runs kernel(args...) to its end, or records that. Running throws what a thread threw, and where a GPU would refuse
 /// the launch or hang.
 template <typename... Parameters, typename... Args>

@@ -41,9 +41,6 @@ class WorkRecording final : public Recording {
 
 }  // namespace
 
-/// An A100's.
-size_t sharedMemoryLimit() { return 163 * 1024; }
-
 Runtime::Runtime(int32_t device) : state_(std::make_unique<State>()) {
   if (device != 0) throw Error(ErrorCode::noDevice, "the emulation is of one device only");
 }
