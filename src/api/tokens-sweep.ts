@@ -71,7 +71,7 @@ export async function tokensSweep(model: LoadedModel, options: TokensSweepOption
   // Once for all: standard input can be read no more often.
   const train = await examplesFrom(options.train, task, options);
   const evaluated = await examplesFrom(options.eval, task, options);
-  const settings = await settingsOf(model, task, { ...options, eval: options.eval }, train, evaluated);
+  const settings = await settingsOf(model, task, options, train, evaluated);
   const before = directory.open(settings, force);
   const earlier = before?.runs ?? [];
   // A checkpoint that is gone is made anew, and may be faster or slower.
@@ -153,14 +153,14 @@ function inOrder(runs: readonly TokensRun[]): TokensRun[] {
 async function settingsOf(
   model: LoadedModel,
   task: Task,
-  options: TokensSweepOptions & { eval: string | readonly Example[] },
+  options: TokensSweepOptions,
   train: readonly Example[],
   evaluated: readonly Example[],
 ): Promise<TokensSweepSettings> {
   const { newHead = false, teacher, distillation, dtype, signal } = options;
   return {
     ...(await workSettings(model, task, options, train)),
-    eval: await dataIdentity(options.eval, evaluated, signal),
+    eval: await dataIdentity(options.eval ?? evaluated, evaluated, signal),
     ...methodSettings(options),
     newHead,
     teacher: teacher && { ...(await modelIdentity(teacher, signal)), ...distillation },

@@ -100,8 +100,8 @@ function readText(file: string, row: Row, column: string, option: string): strin
 function readLabel(file: string, row: Row, column: string, task: Task, example: Example): Label {
   const value = readValue(file, row, column, '--label-column');
   // A boolean is a label of that name, or else 0 or 1.
-  const named = typeof value === 'boolean' ? task.readLabel(String(value), example.pair) : undefined;
-  const label = named ?? task.readLabel(typeof value === 'boolean' ? Number(value) : value, example.pair);
+  const read = (given: unknown) => task.readLabel(given, example.pair);
+  const label = typeof value === 'boolean' ? (read(String(value)) ?? read(Number(value))) : read(value);
   if (label !== undefined && task.isLabel(label, example)) return label;
   throw badData(file, row.where, `label ${quote(value)} is unknown (task ${task.name} allows ${task.allowedLabels})`);
 }
