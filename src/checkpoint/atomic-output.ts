@@ -34,6 +34,10 @@ export function checkWritable(output: string): void {
   }
 }
 
+/** Whether two paths lead to one file or directory. */
+export const leadToOne = (path: string, other: string): boolean =>
+  existsSync(path) && existsSync(other) && realpathSync(path) === realpathSync(other);
+
 /** What a link leads to is replaced or made, not the link. */
 function targetOf(output: string): string {
   if (existsSync(output)) return realpathSync(output);

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, realpathSync, renameSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, statSync } from 'node:fs';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EspalierError } from '../native/errors.js';
@@ -6,6 +6,7 @@ import {
   checkWritable,
   flush,
   flushDirectory,
+  leadToOne,
   type OutputOptions,
   siblingOf,
   writeAtomically,
@@ -20,7 +21,7 @@ import {
 export function checkOutput(output: string, force = false, sources: readonly string[] = []): void {
   checkWritable(output);
   if (!existsSync(output)) return;
-  if (sources.some((source) => existsSync(source) && realpathSync(source) === realpathSync(output))) {
+  if (sources.some((source) => leadToOne(source, output))) {
     throw new EspalierError('ERR_OPTION', `${output} is what the output is made of (give another directory)`);
   }
   if (!force) {

@@ -3,7 +3,7 @@ import { open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { throwIfAborted } from '../native/cancel.js';
 import { EspalierError } from '../native/errors.js';
-import { checkWritable, type OutputOptions, writeAtomically } from './atomic-output.js';
+import { checkWritable, leadToOne, type OutputOptions, writeAtomically } from './atomic-output.js';
 
 /**
  * Throws ERR_OUTPUT where `output` cannot be written or exists already; with `force` only where it is no regular file.
@@ -28,9 +28,8 @@ export function checkOutputFile(output: string, force = false, sources: readonly
 const checkpointFile = /\.(safetensors|bin|json|txt)$/;
 
 function isOf(output: string, source: string): boolean {
-  if (!existsSync(source)) return false;
-  const [file, made] = [realpathSync(output), realpathSync(source)];
-  return file === made || (dirname(file) === made && checkpointFile.test(file));
+  const file = realpathSync(output);
+  return leadToOne(file, source) || (checkpointFile.test(file) && leadToOne(dirname(file), source));
 }
 
 /**
