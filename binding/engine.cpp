@@ -46,8 +46,8 @@ std::vector<float> toValues(const StoredWeights& stored, const std::string& role
   const auto found = stored.find(role);
   if (found == stored.end()) throw Error(ErrorCode::invalidArgument, "the weight " + role + " is missing");
   const StoredTensor& tensor = found->second;
-  std::vector<float> values(tensor.bytes / dtypeBytes(tensor.dtype));
-  toFloat(tensor.dtype, tensor.data, static_cast<int64_t>(values.size()), values.data());
+  std::vector<float> values(tensor.bytes.size() / dtypeBytes(tensor.dtype));
+  toFloat(tensor.dtype, tensor.bytes.data(), static_cast<int64_t>(values.size()), values.data());
   return values;
 }
 

@@ -21,8 +21,8 @@ Napi::Value fromFit(Napi::Env env, ProjectionFit& fit) {
 /// What a JavaScript SublayerStatistics and a weight say.
 struct Statistics {
   double rows = 0;
-  std::vector<double> gram, cross, inputSums, targetSums;
-  std::vector<float> weight;
+  Borrowed<double> gram, cross, inputSums, targetSums;
+  Borrowed<float> weight;
 
   size_t inputs() const { return inputSums.size(); }
   size_t hidden() const { return inputs() == 0 ? 0 : weight.size() / inputs(); }
@@ -40,10 +40,10 @@ struct Statistics {
 
 std::shared_ptr<Statistics> toStatistics(const Napi::Value& value, const Napi::Value& weight) {
   const Napi::Object object = toObject(value, "statistics");
-  const auto doubles = [&](const char* name) { return toDoubles(object.Get(name), name); };
-  const auto statistics =
-      std::make_shared<Statistics>(Statistics{toNumber(object.Get("rows"), "rows"), doubles("gram"), doubles("cross"),
-                                              doubles("inputSums"), doubles("targetSums"), toFloats(weight, "weight")});
+  const auto doubles = [&](const char* name) { return borrowDoubles(object.Get(name), name); };
+  const auto statistics = std::make_shared<Statistics>(
+      Statistics{toNumber(object.Get("rows"), "rows"), doubles("gram"), doubles("cross"), doubles("inputSums"),
+                 doubles("targetSums"), borrowFloats(weight, "weight")});
   const size_t inputs = statistics->inputs();
   require(statistics->gram.size() == inputs * inputs && statistics->weight.size() == inputs * statistics->hidden(),
           "statistics and weight have different sizes");
@@ -75,14 +75,14 @@ Napi::Value scaleSystemJob(const Napi::CallbackInfo& info) {
 Napi::Value eliminationOrderJob(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const auto statistics = toStatistics(info[0], info[1]);
-    const auto moments = std::make_shared<std::vector<double>>(toDoubles(info[2], "outputMoments"));
+    const Borrowed<double> moments = borrowDoubles(info[2], "outputMoments");
     const size_t hidden = statistics->hidden();
-    require(moments->size() == hidden * hidden, "outputMoments must be [hidden, hidden]");
+    require(moments.size() == hidden * hidden, "outputMoments must be [hidden, hidden]");
     const int32_t unitSize = toInt32(info[3], "unitSize");
     const double ridge = toNumber(info[4], "ridge");
     const Solver solver(EngineObject::backend(info[5]));
     return AsyncJob<Elimination>::start(
-        info.Env(), [=] { return solver.eliminationOrder(statistics->view(), moments->data(), unitSize, ridge); },
+        info.Env(), [=] { return solver.eliminationOrder(statistics->view(), moments.data(), unitSize, ridge); },
         [](Napi::Env env, Elimination& elimination) {
           Napi::Object object = Napi::Object::New(env);
           object.Set("order", toTypedArray(env, std::move(elimination.order)));
@@ -119,16 +119,16 @@ Napi::Value bestRidgeJob(const Napi::CallbackInfo& info) {
 /// composeProjection(weight, map, engine)
 Napi::Value composeProjectionJob(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    const auto weight = std::make_shared<std::vector<float>>(toFloats(info[0], "weight"));
+    const Borrowed<float> weight = borrowFloats(info[0], "weight");
     const Napi::Object object = toObject(info[1], "map");
     const auto map = std::make_shared<ProjectionFit>(
         ProjectionFit{toFloats(object.Get("weight"), "weight"), toFloats(object.Get("biasShift"), "biasShift")});
     const size_t inputs = map->biasShift.size();
-    require(inputs > 0 && weight->size() % inputs == 0, "weight and map have different sizes");
-    const auto outputs = static_cast<int64_t>(weight->size() / inputs);
+    require(inputs > 0 && weight.size() % inputs == 0, "weight and map have different sizes");
+    const auto outputs = static_cast<int64_t>(weight.size() / inputs);
     const Solver solver(EngineObject::backend(info[2]));
     return AsyncJob<ProjectionFit>::start(
-        info.Env(), [=] { return solver.composeProjection(weight->data(), outputs, *map); }, fromFit);
+        info.Env(), [=] { return solver.composeProjection(weight.data(), outputs, *map); }, fromFit);
   });
 }
 
@@ -136,12 +136,29 @@ Napi::Value composeProjectionJob(const Napi::CallbackInfo& info) {
 Napi::Value solveFilteredJob(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const Napi::Object object = toObject(info[0], "system");
-    ScaleSystem system{toDoubles(object.Get("matrix"), "matrix"), toDoubles(object.Get("rhs"), "rhs")};
+    const Borrowed<double> matrix = borrowDoubles(object.Get("matrix"), "matrix");
+    const std::vector<double> rhs = toDoubles(object.Get("rhs"), "rhs");
     const Solver solver(EngineObject::backend(info[1]));
-    require(system.matrix.size() == system.rhs.size() * system.rhs.size(), "matrix and rhs have different sizes");
+    require(matrix.size() == rhs.size() * rhs.size(), "matrix and rhs have different sizes");
     return AsyncJob<std::vector<double>>::start(
-        info.Env(), [system = std::move(system), solver] { return solver.solveFiltered(system); },
+        info.Env(), [=] { return solver.solveFiltered(matrix.data(), rhs); },
         [](Napi::Env env, std::vector<double>& scales) { return toTypedArray(env, std::move(scales)); });
+  });
+}
+
+/// shortestSum(vectors, length, first, candidates, count): of the columns from `first` on
+Napi::Value shortestSumJob(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const Borrowed<float> vectors = borrowFloats(info[0], "vectors");
+    const int64_t length = toCount(info[1], "length"), first = toCount(info[2], "first");
+    const int64_t candidates = toCount(info[3], "candidates"), count = toCount(info[4], "count");
+    const auto size = static_cast<int64_t>(vectors.size());
+    require(length > 0 && size % length == 0, "vectors must be [length, any]");
+    const int64_t stride = size / length;
+    require(first + candidates <= stride, "there are not so many vectors");
+    return AsyncJob<std::vector<int32_t>>::start(
+        info.Env(), [=] { return shortestSum(vectors.data() + first, length, stride, candidates, count); },
+        [](Napi::Env env, std::vector<int32_t>& columns) { return toTypedArray(env, std::move(columns)); });
   });
 }
 
@@ -149,6 +166,7 @@ Napi::Value solveFilteredJob(const Napi::CallbackInfo& info) {
 
 void defineSolver(Napi::Env env, Napi::Object exports) {
   exports.Set("scaleSystem", Napi::Function::New(env, scaleSystemJob));
+  exports.Set("shortestSum", Napi::Function::New(env, shortestSumJob));
   exports.Set("solveFiltered", Napi::Function::New(env, solveFilteredJob));
   exports.Set("eliminationOrder", Napi::Function::New(env, eliminationOrderJob));
   exports.Set("solveProjection", Napi::Function::New(env, solveProjectionJob));

@@ -10,11 +10,15 @@ namespace {
   throw Error(ErrorCode::invalidArgument, std::string(name) + " must be " + expected);
 }
 
-template <typename Array, typename T>
-std::vector<T> toVector(const Napi::Value& value, napi_typedarray_type type, const char* name, const char* expected) {
+template <typename T>
+Borrowed<T> borrow(const Napi::Value& value, napi_typedarray_type type, const char* name, const char* expected) {
   if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type) refuse(name, expected);
-  const auto array = value.As<Array>();
-  return std::vector<T>(array.Data(), array.Data() + array.ElementLength());
+  return Borrowed<T>(value.As<Napi::TypedArrayOf<T>>());
+}
+
+template <typename T>
+std::vector<T> copied(const Borrowed<T>& values) {
+  return std::vector<T>(values.data(), values.data() + values.size());
 }
 
 template <typename Array, typename T>
@@ -95,15 +99,19 @@ Napi::Object fromTokenPruning(Napi::Env env, const TokenPruning& pruning) {
 }  // namespace
 
 std::vector<int32_t> toInt32s(const Napi::Value& value, const char* name) {
-  return toVector<Napi::Int32Array, int32_t>(value, napi_int32_array, name, "an Int32Array");
+  return copied(borrow<int32_t>(value, napi_int32_array, name, "an Int32Array"));
 }
 
-std::vector<float> toFloats(const Napi::Value& value, const char* name) {
-  return toVector<Napi::Float32Array, float>(value, napi_float32_array, name, "a Float32Array");
+std::vector<float> toFloats(const Napi::Value& value, const char* name) { return copied(borrowFloats(value, name)); }
+
+std::vector<double> toDoubles(const Napi::Value& value, const char* name) { return copied(borrowDoubles(value, name)); }
+
+Borrowed<float> borrowFloats(const Napi::Value& value, const char* name) {
+  return borrow<float>(value, napi_float32_array, name, "a Float32Array");
 }
 
-std::vector<double> toDoubles(const Napi::Value& value, const char* name) {
-  return toVector<Napi::Float64Array, double>(value, napi_float64_array, name, "a Float64Array");
+Borrowed<double> borrowDoubles(const Napi::Value& value, const char* name) {
+  return borrow<double>(value, napi_float64_array, name, "a Float64Array");
 }
 
 Napi::Value toTypedArray(Napi::Env env, std::vector<float>&& values) {
@@ -275,13 +283,8 @@ Napi::Value fromStatistics(Napi::Env env, SublayerStatistics& statistics) {
 
 StoredTensor toStoredTensor(const Napi::Value& value) {
   const Napi::Object object = toObject(value, "a weight");
-  const Napi::Value data = object.Get("data");
-  if (!data.IsTypedArray() || data.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
-    refuse("a weight's data", "a Uint8Array");
-  }
-  const auto bytes = data.As<Napi::Uint8Array>();
-  return {toDType(object.Get("dtype")), bytes.Data(), bytes.ByteLength(),
-          std::make_shared<Napi::Reference<Napi::Uint8Array>>(Napi::Persistent(bytes))};
+  return {toDType(object.Get("dtype")),
+          borrow<uint8_t>(object.Get("data"), napi_uint8_array, "a weight's data", "a Uint8Array")};
 }
 
 }  // namespace espalier::binding

@@ -23,6 +23,30 @@ std::vector<int32_t> toInt32s(const Napi::Value& value, const char* name);
 std::vector<float> toFloats(const Napi::Value& value, const char* name);
 std::vector<double> toDoubles(const Napi::Value& value, const char* name);
 
+/// The elements of a typed array where they are, in JavaScript's memory, which stays there as long as this does. Nobody
+/// may change them meanwhile; to be let go of on the JavaScript thread.
+template <typename T>
+class Borrowed {
+ public:
+  Borrowed() = default;
+  explicit Borrowed(const Napi::TypedArrayOf<T>& array)
+      : data_(array.Data()),
+        size_(array.ElementLength()),
+        owner_(std::make_shared<Napi::Reference<Napi::TypedArray>>(Napi::Persistent<Napi::TypedArray>(array))) {}
+
+  const T* data() const { return data_; }
+  size_t size() const { return size_; }
+
+ private:
+  const T* data_ = nullptr;
+  size_t size_ = 0;
+  std::shared_ptr<Napi::Reference<Napi::TypedArray>> owner_;
+};
+
+/// For what is too large to copy. Throw as the copies do.
+Borrowed<float> borrowFloats(const Napi::Value& value, const char* name);
+Borrowed<double> borrowDoubles(const Napi::Value& value, const char* name);
+
 /// Typed arrays that take over the vector's memory.
 Napi::Value toTypedArray(Napi::Env env, std::vector<int32_t>&& values);
 Napi::Value toTypedArray(Napi::Env env, std::vector<float>&& values);
@@ -49,12 +73,9 @@ Labels toLabels(const Napi::Value& labels, const Napi::Value& loss);
 KeptUnits toKeptUnits(const Napi::Value& value);
 Napi::Value fromStatistics(Napi::Env env, SublayerStatistics& statistics);
 
-/// A stored tensor whose bytes stay in JavaScript's memory: keep `owner` while they are read.
 struct StoredTensor {
   DType dtype = DType::f32;
-  const uint8_t* data = nullptr;
-  size_t bytes = 0;
-  std::shared_ptr<Napi::Reference<Napi::Uint8Array>> owner;
+  Borrowed<uint8_t> bytes;
 };
 StoredTensor toStoredTensor(const Napi::Value& value);
 

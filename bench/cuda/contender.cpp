@@ -319,7 +319,8 @@ ESPALIER_EXPORT int32_t espalierSolveScales(EspalierEngine* engine, const Espali
                                             double* scales) {
   return guarded(1, [&] {
     const Solver solver(engine->backend);
-    copyTo(solver.solveFiltered(solver.scaleSystem(toStatistics(*statistics), 1, false)), scales);
+    const espalier::ScaleSystem system = solver.scaleSystem(toStatistics(*statistics), 1, false);
+    copyTo(solver.solveFiltered(system.matrix.data(), system.rhs), scales);
     return 0;
   });
 }

@@ -1,6 +1,5 @@
 #include "solver/backend_solver.h"
 
-#include "solver/filter.h"
 #include "solver/statistics.h"
 
 namespace espalier {
@@ -24,12 +23,10 @@ ScaleSystem Solver::scaleSystem(const ProjectionStatistics& statistics, int64_t 
   return system;
 }
 
-std::vector<double> Solver::solveFiltered(const ScaleSystem& system) const {
-  if (table_ == nullptr) return espalier::solveFiltered(system, backend_->threads());
-  checkSystem(system);
-  std::vector<double> scales(system.rhs.size());
-  check(table_->solveFiltered(backend_->state(), system.matrix.data(), system.rhs.data(),
-                              static_cast<int64_t>(system.rhs.size()), scales.data()));
+std::vector<double> Solver::solveFiltered(const double* matrix, const std::vector<double>& rhs) const {
+  if (table_ == nullptr) return espalier::solveFiltered(matrix, rhs, backend_->threads());
+  std::vector<double> scales(rhs.size());
+  check(table_->solveFiltered(backend_->state(), matrix, rhs.data(), static_cast<int64_t>(rhs.size()), scales.data()));
   return scales;
 }
 

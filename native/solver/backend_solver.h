@@ -14,7 +14,7 @@ class Solver {
   explicit Solver(std::shared_ptr<Backend> backend) : backend_(std::move(backend)), table_(backend_->solverTable()) {}
 
   ScaleSystem scaleSystem(const ProjectionStatistics& statistics, int64_t unitSize, bool ones) const;
-  std::vector<double> solveFiltered(const ScaleSystem& system) const;
+  std::vector<double> solveFiltered(const double* matrix, const std::vector<double>& rhs) const;
   Elimination eliminationOrder(const ProjectionStatistics& statistics, const double* outputMoments, int64_t unitSize,
                                double ridge) const;
   ProjectionFit solveProjection(const ProjectionStatistics& statistics, double ridge) const;

@@ -56,7 +56,8 @@ ScaleSystem scaleSystem(const ProjectionStatistics& statistics, int64_t unitSize
              unknowns, system.matrix.data());
   });
 
-  completeScaleSystem(statistics, vectors, unitSize, ones, system);
+  system.rhs.resize(static_cast<size_t>(unknowns));
+  completeScaleSystem(statistics, unitSize, ones, system.matrix.data(), system.rhs.data());
   return system;
 }
 

@@ -1,15 +1,19 @@
 #pragma once
 
-#include "core/matrix.h"
+#include <vector>
+
 #include "solver/solver.h"
 
-// What scaleSystem() does on every device.
+// What scaleSystem() and solveFiltered() do on every device.
 
 namespace espalier {
 
 /// Completes a system [unknowns] whose matrix holds the products between units already: with `ones`, the last row and
-/// column; rhs. `vectors` are the projection's inputVectors().
-void completeScaleSystem(const ProjectionStatistics& statistics, const Matrix& vectors, int64_t unitSize, bool ones,
-                         ScaleSystem& system);
+/// column; rhs.
+void completeScaleSystem(const ProjectionStatistics& statistics, int64_t unitSize, bool ones, double* matrix,
+                         double* rhs);
+
+/// Throws nonFinite on NaN or infinity; matrix [rhs.size(), rhs.size()].
+void checkSystem(const double* matrix, const std::vector<double>& rhs);
 
 }  // namespace espalier

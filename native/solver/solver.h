@@ -31,9 +31,10 @@ struct ScaleSystem {
 ScaleSystem scaleSystem(const ProjectionStatistics& statistics, int64_t unitSize, bool ones, int threads);
 
 /// z of (M^2 + 1) z = M r: what LSMR with damp 1 on M z = r converges to. An eigenvalue s of M is inverted as
-/// s / (s^2 + 1), so directions the data says little about stay untouched. M must be positive semi-definite.
-/// Throws nonFinite on NaN or infinity, notPositiveDefinite when M has an eigenvalue of -1 or below.
-std::vector<double> solveFiltered(const ScaleSystem& system, int threads);
+/// s / (s^2 + 1), so directions the data says little about stay untouched. M = matrix [n, n] must be positive
+/// semi-definite, r = rhs [n]. Throws nonFinite on NaN or infinity, notPositiveDefinite when M has an eigenvalue of -1
+/// or below.
+std::vector<double> solveFiltered(const double* matrix, const std::vector<double>& rhs, int threads);
 
 /// The order in which a projection can do without its units.
 struct Elimination {
@@ -67,5 +68,12 @@ double bestRidge(const ProjectionStatistics& fit, const ProjectionStatistics& he
 /// The projection of an affine map's output as one of its input: weight [outputs, inputs] times map.weight [inputs,
 /// inputs], and weight times map.biasShift.
 ProjectionFit composeProjection(const float* weight, int64_t outputs, const ProjectionFit& map, int threads);
+
+/// Kwon et al. 2022, section 4.2 (mask rearrangement): `count` vectors with a short sum. Starting from the shortest
+/// ones, every other vector is added, in ascending order of length, and the one whose removal leaves the shortest sum
+/// is taken out again. vectors [length, candidates], a column each, in rows `stride` apart. Returns columns, in no
+/// particular order. Throws nonFinite on NaN or infinity.
+std::vector<int32_t> shortestSum(const float* vectors, int64_t length, int64_t stride, int64_t candidates,
+                                 int64_t count);
 
 }  // namespace espalier

@@ -373,4 +373,12 @@ export interface Addon {
     engine: NativeEngine,
   ): Promise<number>;
   composeProjection(weight: Float32Array, map: ProjectionFit, engine: NativeEngine): Promise<ProjectionFit>;
+  /** `vectors` [length, any], a column each; of the `candidates` from column `first` on, counted from there. */
+  shortestSum(
+    vectors: Float32Array,
+    length: number,
+    first: number,
+    candidates: number,
+    count: number,
+  ): Promise<Int32Array>;
 }

@@ -90,3 +90,18 @@ export function bestRidge(
 export function composeProjection(weight: Float32Array, map: ProjectionFit, engine: Engine): Promise<ProjectionFit> {
   return callAsync(() => addon().composeProjection(weight, map, engine.native));
 }
+
+/**
+ * `count` vectors with a short sum (Kwon et al. 2022, section 4.2), of columns start .. end - 1, counted from `start`.
+ *
+ * @param vectors [length, any], a column each
+ * @throws EspalierError ERR_NON_FINITE
+ */
+export function shortestSum(
+  vectors: Float32Array,
+  length: number,
+  { start, end }: { start: number; end: number },
+  count: number,
+): Promise<Int32Array> {
+  return callAsync(() => addon().shortestSum(vectors, length, start, end - start, count));
+}

@@ -39,7 +39,7 @@ export async function errorCurves(
   for (const [layer, { heads, neurons }] of layers.entries()) {
     for (const [sublayer, units, unitSize] of [['attention', heads, headSize] as const, ['ffn', neurons, 1] as const]) {
       const statistics = await states.collectInputs(layer, sublayer, { signal });
-      const sum = (await moments?.read(layer, sublayer)) ?? identity(model.spec.hiddenSize);
+      const sum = (await moments?.read(layer, sublayer)) ?? Float64Array.from(identity(model.spec.hiddenSize));
       const weight = floats(await model.weight(`${outputProjection(layer, sublayer)}.weight`, 'f32'));
       const elimination =
         units === 0
@@ -47,7 +47,7 @@ export async function errorCurves(
           : await eliminationOrder(
               statistics,
               weight,
-              Float64Array.from(sum, (value) => value / statistics.rows),
+              sum.map((value) => value / statistics.rows),
               unitSize,
               ridge,
               model.engine,

@@ -10,9 +10,11 @@
 
 namespace espalier::cuda {
 
-ScaleSystem scaleSystem(Runtime& runtime, const ProjectionStatistics& statistics, int64_t unitSize, bool ones);
+/// matrix [unknowns, unknowns] and rhs [unknowns] are where the result goes.
+void scaleSystem(Runtime& runtime, const ProjectionStatistics& statistics, int64_t unitSize, bool ones, double* matrix,
+                 double* rhs);
 
-std::vector<double> solveFiltered(Runtime& runtime, const ScaleSystem& system);
+std::vector<double> solveFiltered(Runtime& runtime, const double* matrix, const std::vector<double>& rhs);
 
 Elimination eliminationOrder(Runtime& runtime, const ProjectionStatistics& statistics, const double* outputMoments,
                              int64_t unitSize, double ridge);

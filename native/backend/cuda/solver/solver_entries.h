@@ -16,18 +16,14 @@ template <OnRuntime onRuntime>
 struct SolverEntries {
   static Status scaleSystem(BackendState* state, const ProjectionStatistics* statistics, int64_t unitSize, bool ones,
                             double* matrix, double* rhs) {
-    return onRuntime(state, [&](Runtime& runtime) {
-      const ScaleSystem system = cuda::scaleSystem(runtime, *statistics, unitSize, ones);
-      std::copy(system.matrix.begin(), system.matrix.end(), matrix);
-      std::copy(system.rhs.begin(), system.rhs.end(), rhs);
-    });
+    return onRuntime(state,
+                     [&](Runtime& runtime) { cuda::scaleSystem(runtime, *statistics, unitSize, ones, matrix, rhs); });
   }
 
   static Status solveFiltered(BackendState* state, const double* matrix, const double* rhs, int64_t unknowns,
                               double* scales) {
     return onRuntime(state, [&](Runtime& runtime) {
-      const ScaleSystem system{{matrix, matrix + unknowns * unknowns}, {rhs, rhs + unknowns}};
-      const std::vector<double> solution = cuda::solveFiltered(runtime, system);
+      const std::vector<double> solution = cuda::solveFiltered(runtime, matrix, {rhs, rhs + unknowns});
       std::copy(solution.begin(), solution.end(), scales);
     });
   }
