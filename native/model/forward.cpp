@@ -62,6 +62,7 @@ std::vector<float> Model::forward(const PackedBatch& batch, const ForwardOptions
   const bool firstTokens = spec_.firstTokensOnly(layers_.size() - 1);
   const Tensor logits = backend_->tensor(firstTokens ? batch.sequences() : batch.tokens(), spec_.labels);
   const bool drops = !pruning.values.empty();
+  const bool restores = drops && !firstTokens;
   const int atOnce = partsAtOnce(batch, *backend_, drops);
   const int32_t each = backend_->microBatchTokens() * (drops && backend_->onHost() ? moreTokens(spec_) : 1);
   const int32_t shared = std::max(each, std::min(each * backend_->threads(), kMicroBatchTokens));
@@ -84,9 +85,10 @@ std::vector<float> Model::forward(const PackedBatch& batch, const ForwardOptions
       layerOptions.mask = deviceMask.layer(l);
       layerOptions.pruning = &pruning;
       layerOptions.scores = record != nullptr;
-      const LayerOutput output = Layer(*this, l, rows, *workspace, layerOptions).forward(hidden);
+      const Layer layer(*this, l, rows, *workspace, layerOptions);
+      const LayerOutput output = restores ? layer.forward(hidden) : layer.forward(hidden, hidden);
       if (record) record->passed(l, spec_.layers[l].heads, output.columnSums, output.kept);
-      lastStates.passed(l, hidden, output.kept);
+      lastStates.passed(l, hidden, output.kept);  // which owns what `rows` points to
       rows = output.kept.remaining;
       hidden = output.hidden;
     }

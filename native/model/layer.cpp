@@ -161,14 +161,13 @@ Attended Layer::attend(const Queries& queries, const Matrix& hidden, const Judge
   return {keptRows(backend_, workspace_, context, kept), keptRows(backend_, workspace_, queries.input, kept), kept};
 }
 
-LayerOutput Layer::forward(const Matrix& hidden) const {
+LayerOutput Layer::forward(const Matrix& hidden, const Matrix& room) const {
   // What outlives the layer comes first: the rest of the workspace is given back.
-  Matrix result = scratch(firstTokensOnly() ? rows_.sequences : rows_.tokens, hidden.cols);
   const Judgement judgement = roomForJudgement();
   const Workspace::Mark mark = workspace_.mark();
   const Queries queries = firstTokensOnly() ? firstTokens(hidden) : allTokens(hidden);
   const auto [context, input, kept] = attend(queries, hidden, judgement);
-  result = result.rowRange(0, input.rows);
+  const Matrix result = room.rowRange(0, input.rows);
   const Matrix attention = attentionSum(context, input);
   // A trace keeps the sums, so the normalised rows need a place of their own; otherwise they replace the sums.
   const Matrix middle = trace() != nullptr ? scratch(input.rows, hidden.cols) : attention;

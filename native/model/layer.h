@@ -109,7 +109,9 @@ class Layer {
   void normalize(Sublayer sublayer, const Matrix& sum, const Matrix& y) const;
 
   /// The whole layer. hidden: [tokens, hidden].
-  LayerOutput forward(const Matrix& hidden) const;
+  LayerOutput forward(const Matrix& hidden) const { return forward(hidden, scratch(hidden.rows, hidden.cols)); }
+  /// room: of at least the output's rows, where that goes; hidden itself where nobody, such as a trace, keeps it.
+  LayerOutput forward(const Matrix& hidden, const Matrix& room) const;
 
   /// From the gradient of the output's `hidden`, which is overwritten, to that of the input. For layer 0 it is
   /// meaningless unless weights are asked for: no mask lies below.

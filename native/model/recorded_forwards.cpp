@@ -38,11 +38,13 @@ PackedBatch filledUp(const PackedBatch& batch, const MicroBatch& sizes) {
 
 void run(const Model& model, const DeviceBatch& batch, Workspace& workspace, const Matrix& logits,
          const CancelToken& cancel) {
-  Matrix hidden = workspace.matrix(batch.tokens(), model.spec().hiddenSize);
+  // Sequences that fill a batch up have no tokens, yet a row each after the last layer.
+  const Matrix room = workspace.matrix(std::max(batch.tokens(), batch.rows().sequences), model.spec().hiddenSize);
+  Matrix hidden = room.rowRange(0, batch.tokens());
   model.embed(batch, hidden);
   for (size_t l = 0; l < model.spec().layers.size(); ++l) {
     cancel.check();
-    hidden = Layer(model, l, batch.rows(), workspace).forward(hidden).hidden;
+    hidden = Layer(model, l, batch.rows(), workspace).forward(hidden, room).hidden;
   }
   makeHead(model, workspace)->forward(hidden, logits);
 }
