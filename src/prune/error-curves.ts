@@ -44,21 +44,16 @@ export async function errorCurves(
       const elimination =
         units === 0
           ? { order: new Int32Array(), errors: new Float64Array() }
-          : await eliminationOrder(
-              statistics,
-              weight,
-              sum.map((value) => value / statistics.rows),
-              unitSize,
-              ridge,
-              model.engine,
-            );
+          : await eliminationOrder(statistics, weight, sum, unitSize, ridge, model.engine);
       if (!elimination.errors.every(Number.isFinite)) {
         throw new EspalierError(
           'ERR_NON_FINITE',
           `the ${sublayer} of layer ${layer} has errors that are not finite numbers (check the checkpoint)`,
         );
       }
-      curves.push({ layer, sublayer, ...elimination });
+      // The moments are sums over rows.
+      const errors = elimination.errors.map((error) => error / statistics.rows);
+      curves.push({ layer, sublayer, order: elimination.order, errors });
       onSublayers?.(curves.length, 2 * layers.length);
     }
   }

@@ -147,7 +147,11 @@ async function solve(
 }
 
 function sumOf(a: SublayerStatistics, b: SublayerStatistics): SublayerStatistics {
-  const add = (x: Float64Array, y: Float64Array) => x.map((value, i) => value + (y[i] as number));
+  const add = (x: Float64Array, y: Float64Array) => {
+    const sum = x.slice();
+    for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (y[i] as number);
+    return sum;
+  };
   return {
     rows: a.rows + b.rows,
     gram: add(a.gram, b.gram),
