@@ -67,6 +67,9 @@ class Unpickler {
       case 'J':
         this.stack.push(this.take(4).readInt32LE());
         break;
+      case 'G': // BINFLOAT
+        this.stack.push(this.take(8).readDoubleBE());
+        break;
       case '\x8a': // LONG1
         this.stack.push(this.readLong(this.take(1).readUInt8()));
         break;

@@ -79,7 +79,10 @@ async function readPickle(file: RangeSource, { start, bytes }: ZipEntry): Promis
   try {
     return readStateDict(pickle);
   } catch (error) {
-    throw invalidArchive(file.path, (error as Error).message);
+    throw new EspalierError(
+      'ERR_CHECKPOINT',
+      `${file.path} holds no plain state dict: ${(error as Error).message} (save it again: torch.save(model.state_dict(), path))`,
+    );
   }
 }
 

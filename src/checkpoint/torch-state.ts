@@ -41,6 +41,8 @@ const functions: Record<string, (args: unknown[]) => unknown> = {
   },
   'torch._utils._rebuild_tensor_v2': rebuildTensor,
   'torch._utils._rebuild_parameter': ([tensor]) => checkTensor(tensor),
+  // The state is what Python code has set on the parameter.
+  'torch._utils._rebuild_parameter_with_state': ([tensor]) => checkTensor(tensor),
 };
 
 /** A name that may appear in a pickle; only this file makes them, so nothing in a pickle can pass for one. */
@@ -92,8 +94,7 @@ export function readStateDict(pickle: Buffer): Map<string, TorchTensor> {
   if (!(state instanceof Map)) throw new Error('it holds no state dict');
   for (const [name, tensor] of state) {
     if (typeof name !== 'string') throw new Error('its state dict has a name that is no text');
-    if (!(tensor instanceof Tensor))
-      throw new Error(`its entry ${quote(name)} is no tensor (a state dict alone is read)`);
+    if (!(tensor instanceof Tensor)) throw new Error(`its entry ${quote(name)} is no tensor`);
   }
   return state;
 }

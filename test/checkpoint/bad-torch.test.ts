@@ -122,6 +122,11 @@ const bad: BadTorch[] = [
   value('a storage of nothing', concat(tuple(text('storage')), 'Q'), 'a broken storage'),
   value('a number', int(1), 'its entry "weight" is no tensor'),
   value(
+    'a learning rate',
+    concat('G', Buffer.alloc(8)),
+    'holds no plain state dict: its entry "weight" is no tensor (save it again: torch.save(model.state_dict(), path))',
+  ),
+  value(
     'a dict of tensors',
     concat('}', text('a'), tensorOf(tensors.weight, '0'), 's'),
     'its entry "weight" is no tensor',

@@ -25,7 +25,7 @@ def tiny_bert():
 
 
 def as_views(state):
-    """The same weights stored otherwise: matrices transposed, vectors in one storage, everything a Parameter."""
+    """The same weights stored otherwise: matrices transposed, vectors in one storage, all Parameters, some with notes."""
     vectors = torch.cat([value for value in state.values() if value.dim() == 1])
     views, offset = {}, 0
     for name, value in state.items():
@@ -34,6 +34,8 @@ def as_views(state):
         else:
             view = value.t().contiguous().t()
         views[name] = torch.nn.Parameter(view)
+        if value.dim() == 1:
+            views[name].notes = {"rate": 0.5}
     return views
 
 
