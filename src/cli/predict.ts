@@ -95,7 +95,12 @@ function inputsOf(texts: string[], task: Task, flags: PredictFlags, signal: Abor
   if (question !== undefined && context !== undefined) return given([{ text: question, pair: context }]);
   if (texts.length > 0) return given(texts.map(splitPair));
   const format = flags.format ?? (input === undefined ? 'txt' : undefined);
-  return streamExamples(input ?? standardInput, task, columnsOf(flags), { format, labels: false, signal });
+  return streamExamples(input ?? standardInput, task, columnsOf(flags), {
+    format,
+    labels: false,
+    everyRow: true,
+    signal,
+  });
 }
 
 async function* given(examples: Example[]): AsyncGenerator<Example> {
@@ -107,7 +112,12 @@ async function* inBatches(inputs: AsyncGenerator<Example>): AsyncGenerator<Examp
   let batch: Example[] = [];
   try {
     for (let next = inputs.next(); ; next = inputs.next()) {
-      const isLate = batch.length > 0 && (await Promise.race([next.then(() => false), nextTurn(true)]));
+      // A bad one does not take the answers of those before it away.
+      const isThere = next.then(
+        () => true,
+        () => false,
+      );
+      const isLate = batch.length > 0 && !(await Promise.race([isThere, nextTurn(false)]));
       if (isLate || batch.length === textsInOnePass) {
         yield batch;
         batch = [];

@@ -28,6 +28,8 @@ export interface GoldAnswer {
 export interface ReadOptions extends Pick<RowOptions, 'format' | 'signal'> {
   /** Without labels the file's are not looked at and need not be there. */
   labels?: boolean | undefined;
+  /** Rows that the task leaves out because they are broken are refused: each is to have its answer. */
+  everyRow?: boolean | undefined;
 }
 
 /**
@@ -50,18 +52,18 @@ export async function* streamExamples(
   file: string,
   task: Task,
   columns: Partial<Columns>,
-  { format = formatOf(file), labels = true, signal }: ReadOptions,
+  { format = formatOf(file), labels = true, everyRow = false, signal }: ReadOptions,
 ): AsyncGenerator<Example> {
   const text = columns.text ?? task.columns.text;
   const pair = columns.pair ?? task.columns.pair;
   const label = columns.label ?? task.columns.label;
   const { id } = task.columns;
-  for await (const row of readRows(file, { format, quirks: task.quirks, signal })) {
+  const quirks = everyRow ? { ...task.quirks, leaveOutShort: false } : task.quirks;
+  for await (const row of readRows(file, { format, quirks, signal })) {
     if (labels && task.undecided !== undefined && row.values[label] === task.undecided) continue;
-    // Lines of plain text are split already; they have no columns to choose from.
     const example =
       format === 'txt'
-        ? (row.values as unknown as Example)
+        ? plainExample(file, row, task)
         : {
             ...readId(file, row, id),
             text: readText(file, row, text, '--text-column'),
@@ -81,6 +83,13 @@ export function labelsOf(examples: readonly Example[], task: Task): Label[] {
       `example ${index + 1} has the label ${typeof label === 'object' ? quote(label) : label} (task ${task.name} needs ${task.allowedLabels})`,
     );
   });
+}
+
+/** Lines of plain text are split already; they have no columns to choose from. */
+function plainExample(file: string, row: Row, task: Task): Example {
+  const example = row.values as unknown as Example;
+  if (task.kind !== 'span' || example.pair !== undefined) return example;
+  throw badData(file, row.where, `no tab between a question and its context in ${quote(example.text)}`);
 }
 
 /** Only predictions need one, so it may be missing. */

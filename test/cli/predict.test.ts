@@ -88,12 +88,21 @@ t.test('--format stands above the extension, and says what standard input is', a
   t.match(jsonLines(tsv.stdout), [{ text: 'Fine.' }]);
 });
 
-t.test('bad input ends with one line, after nothing but answers', async (t) => {
-  const input = '{"text": "Fine."}\n{"text": 5}\n';
+t.test('bad input ends with one line, after the answers to all before it', async (t) => {
+  const input = '{"text": "Fine."}\n{"text": "Great."}\n{"text": 5}\n{"text": "Fine."}\n';
   const { status, stdout, stderr } = await runCli([...predict, '--input', '-', '--format', 'jsonl'], { input });
   t.equal(status, 1);
-  t.match(stderr, /^espalier: -, line 2: column "text" holds 5, no text\n$/);
-  t.match(stdout, /^(positive\t.*\n)?$/);
+  t.match(stderr, /^espalier: -, line 3: column "text" holds 5, no text\n$/);
+  t.match(stdout, /^positive\t.*Fine\.\npositive\t.*Great\.\n$/);
+});
+
+t.test('a line that a task leaves out elsewhere is refused: the answers are those of all lines', async (t) => {
+  const input = 'id\tquestion1\tquestion2\n0\tIs it fine?\tIs it good?\n1\tIs it\n2\tIs it?\tIt is.\n';
+  const args = [...predict, '--task', 'qqp', '--format', 'tsv', '--json'];
+  const { status, stdout, stderr } = await runCli(args, { input });
+  t.equal(status, 1);
+  t.match(stderr, /^espalier: -, line 3: 2 fields under a header of 3 columns\n$/);
+  t.match(jsonLines(stdout), [{ text: 'Is it fine?', pair: 'Is it good?' }]);
 });
 
 t.test('an answer comes as soon as its line is there', async (t) => {

@@ -70,3 +70,11 @@ t.test('a question without a context is refused, and no file is written', async 
   t.match(stderr, /^espalier: the question "who left\?" has no context \(give it as the pair\)\n$/);
   t.notOk(existsSync(path('none.json')));
 });
+
+t.test('a line without a context is refused with its number, after the answers before it', async (t) => {
+  const input = 'who left?\tthe younger one left.\nwho left?\n';
+  const { status, stdout, stderr } = await runCli([...predict, '--json'], { input });
+  t.equal(status, 1);
+  t.match(stderr, /^espalier: -, line 2: no tab between a question and its context in "who left\?"\n$/);
+  t.match(jsonLines(stdout), [{ text: 'who left?', pair: 'the younger one left.' }]);
+});
