@@ -60,10 +60,10 @@ export async function loadModel(directory: string, options: LoadOptions = {}): P
   // The engine has its own copy of the weights: the stored ones go when this function ends.
   const { weights, ...checkpoint } = await readCheckpoint(directory, signal && { signal });
   const tokenizer = await loadTokenizer(directory);
-  if (tokenizer.vocabularySize > checkpoint.spec.vocabularySize) {
+  if (tokenizer.vocabulary.size > checkpoint.spec.vocabularySize) {
     throw new EspalierError(
       'ERR_TOKENIZER',
-      `${directory}: the tokenizer has ${tokenizer.vocabularySize} tokens, the model ${checkpoint.spec.vocabularySize} (do its files belong together?)`,
+      `${directory}: the tokenizer has ${tokenizer.vocabulary.size} tokens, the model ${checkpoint.spec.vocabularySize} (do its files belong together?)`,
     );
   }
   const native = await Model.create(engine, checkpoint.spec, weights, 'inference');

@@ -10,6 +10,7 @@ import { checkMacs } from '../tokens/fit-to-macs.js';
 import { type SweepMethod, sweepMethods } from '../tokens/methods.js';
 import { version } from '../version.js';
 import { calibrateTokens } from './calibrate-tokens.js';
+import { checkTeacher } from './check-teacher.js';
 import { examplesFrom } from './evaluate.js';
 import { measureCheckpoint } from './measure-latency.js';
 import type { LoadedModel } from './model.js';
@@ -67,6 +68,7 @@ export async function tokensSweep(model: LoadedModel, options: TokensSweepOption
   const wanted = runsOf(options);
   if (options.eval === undefined) throw refused('a trade-off needs data to evaluate on (give --eval too)');
   const task = resolveTask(model.checkpoint, options.task);
+  if (options.teacher) checkTeacher(model, options.teacher, task);
   const directory = new SweepDirectory(output, kind);
   // Once for all: standard input can be read no more often.
   const train = await examplesFrom(options.train, task, options);

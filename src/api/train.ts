@@ -11,7 +11,8 @@ export interface TrainOptions extends TrainingOptions {
  * Fine-tunes a model on labelled examples, in fp32; pruned units stay pruned, and a model that drops tokens learns while
  * it drops them. The given model is not changed.
  *
- * @throws EspalierError ERR_TASK, ERR_DATA, ERR_OUTPUT, ERR_UNSUPPORTED, ERR_NON_FINITE, ERR_OUT_OF_MEMORY, ERR_CANCELLED
+ * @throws EspalierError ERR_OPTION, ERR_TASK, ERR_DATA, ERR_OUTPUT, ERR_UNSUPPORTED, ERR_NON_FINITE, ERR_OUT_OF_MEMORY,
+ * ERR_CANCELLED
  */
 export async function train(model: LoadedModel, { recipe: changes, ...options }: TrainOptions): Promise<TrainResult> {
   using run = await TrainingRun.prepare(model, options);

@@ -17,6 +17,7 @@ import { type Progress, SavedTraining } from '../training/saved-training.js';
 import { type Position, runStages, type Stage } from '../training/stages.js';
 import { highestSeed, stepsPerEpoch, type TrainingStep } from '../training/steps.js';
 import { version } from '../version.js';
+import { checkTeacher } from './check-teacher.js';
 import {
   type DataOptions,
   type Evaluation,
@@ -39,7 +40,10 @@ export interface TrainingOptions extends DataOptions, WorkOptions {
   seed?: number | undefined;
   /** Begin with a head that has learnt nothing. */
   newHead?: boolean | undefined;
-  /** A model of the same engine, of as many layers and the same hidden size, to learn from beside the labels. */
+  /**
+   * A model of the same engine, of as many layers, the same hidden size, vocabulary and labels, to learn from beside the
+   * labels.
+   */
   teacher?: LoadedModel | undefined;
   /** How much is learnt from where; by default labels and logits count the same, at temperature 2. */
   distillation?: Partial<DistillationWeights> | undefined;
@@ -109,6 +113,7 @@ export class TrainingRun {
       throw new EspalierError('ERR_OPTION', `seed must be a whole number from 0 to ${highestSeed}, not ${seed}`);
     }
     const task = resolveTask(model.checkpoint, options.task);
+    if (options.teacher) checkTeacher(model, options.teacher, task);
     const examples = await examplesFrom(options.train, task, options);
     const maxLength = lengthLimit(model, task, options.maxLength);
     const data = await LabelledSequences.of(examples, task, model.tokenizer, { maxLength, signal });

@@ -77,7 +77,10 @@ export function addTrainingOptions(command: Command): Command {
     )
     .addOption(integerOption('--seed <n>', 'of the order of the data and of the dropout', 0, highestSeed).default(0))
     .option('--new-head', 'begin with a head that has learnt nothing')
-    .option('--teacher <checkpoint>', 'learn from this model too; it needs the same depth and hidden size')
+    .option(
+      '--teacher <checkpoint>',
+      'learn from this model too; it needs the same depth, hidden size, vocabulary and labels',
+    )
     .addOption(notNegativeOption('--distill-labels <weight>', "of the labels' loss beside a teacher (default: 1)"))
     .addOption(notNegativeOption('--distill-logits <weight>', "of the difference to the teacher's logits (default: 1)"))
     .addOption(notNegativeOption('--distill-hidden <weight>', 'of that to its hidden states (default: 0)'))

@@ -73,9 +73,12 @@ function softmax(logits: Float32Array): number[] {
   return exponentials.map((value) => value / sum);
 }
 
-/** Names the model was given on purpose win; LABEL_n is what transformers writes when nobody chose. */
+/** LABEL_n is what transformers writes when nobody chose. */
+export const isNamed = (labels: readonly string[]): boolean => labels.some((label) => !/^LABEL_\d+$/.test(label));
+
+/** Names the model was given on purpose win. */
 function chooseLabels(official: string[] | undefined, model: string[] | undefined): string[] | undefined {
-  const chosen = model?.some((label) => !/^LABEL_\d+$/.test(label)) && model.length === (official ?? model).length;
+  const chosen = model && isNamed(model) && model.length === (official ?? model).length;
   return chosen ? model : (official ?? model);
 }
 

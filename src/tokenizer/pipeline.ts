@@ -21,20 +21,21 @@ export interface TokenizerParts extends PostProcessing {
   prefixSpace?: boolean;
   preTokenize: PreTokenizer;
   model: TokenModel;
-  vocabularySize: number;
+  /** The ids of all tokens, added ones included. */
+  vocabulary: ReadonlyMap<string, number>;
 }
 
 /** A stretch of a text's tokens. */
 type Stretch = readonly [start: number, end: number];
 
 export class TokenizerPipeline implements Tokenizer {
-  readonly vocabularySize: number;
+  readonly vocabulary: ReadonlyMap<string, number>;
   private readonly rawTokens: AddedTokenMatcher;
   private readonly normalizedTokens: AddedTokenMatcher;
   private readonly model: TokenModel;
 
   constructor(private readonly parts: TokenizerParts) {
-    this.vocabularySize = parts.vocabularySize;
+    this.vocabulary = parts.vocabulary;
     this.rawTokens = new AddedTokenMatcher(parts.addedTokens.filter((token) => !token.normalized));
     this.normalizedTokens = new AddedTokenMatcher(
       parts.addedTokens.filter((token) => token.normalized).map((token) => normalizeContent(token, parts.normalize)),

@@ -130,11 +130,11 @@ function bytePairParts(file: v.InferOutput<typeof bytePairFile>): TokenizerParts
 function frame(
   file: Pick<v.InferOutput<typeof wordPieceFile>, 'added_tokens'> & { post_processor: PostProcessor },
   vocabulary: ReadonlyMap<string, number>,
-): Pick<TokenizerParts, 'addedTokens' | 'template' | 'trimmer' | 'vocabularySize'> {
+): Pick<TokenizerParts, 'addedTokens' | 'template' | 'trimmer' | 'vocabulary'> {
   const addedTokens = checkAddedTokens(
     file.added_tokens.map(({ single_word: singleWord, ...token }) => ({ ...token, singleWord })),
     vocabulary,
   );
   const ids = idsOf(vocabulary, addedTokens);
-  return { addedTokens, ...postProcessingOf(file.post_processor, ids), vocabularySize: ids.size };
+  return { addedTokens, ...postProcessingOf(file.post_processor, ids), vocabulary: ids };
 }

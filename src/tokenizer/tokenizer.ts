@@ -35,7 +35,8 @@ export interface WindowOptions {
 }
 
 export interface Tokenizer {
-  readonly vocabularySize: number;
+  /** The ids of all tokens, added ones included. */
+  readonly vocabulary: ReadonlyMap<string, number>;
   /** @throws EspalierError ERR_INVALID_ARGUMENT where maxLength does not even hold the special tokens. */
   encode(text: string, pair?: string, options?: EncodeOptions): Encoding;
   /**

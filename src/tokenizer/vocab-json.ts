@@ -47,6 +47,6 @@ export function parseVocabJson(vocabJson: string, mergesTxt: string, config: str
     model: new BytePairEncoding(vocabulary, parseMergesTxt(mergesTxt)),
     template: robertaTemplate(ids.get(first.content) as number, ids.get(separator.content) as number),
     trimmer: options.trim_offsets ? new OffsetTrimmer(ids, prefixSpace) : undefined,
-    vocabularySize: ids.size,
+    vocabulary: ids,
   };
 }

@@ -58,6 +58,6 @@ export function parseVocabTxt(vocabTxt: string, config: string): TokenizerParts 
       maxWordCharacters: 100,
     }),
     template: bertTemplate(ids.get(first.content) as number, ids.get(separator.content) as number),
-    vocabularySize: ids.size,
+    vocabulary: ids,
   };
 }

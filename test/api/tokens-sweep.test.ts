@@ -13,6 +13,7 @@ import { demoFile } from '../data/support/demo.js';
 import { runCli } from '../support/cli.js';
 import { sentimentMini } from '../support/paths.js';
 import { temporaryDirectory } from '../support/temporary.js';
+import { writeTinyRegression } from './support/checkpoints.js';
 
 const directory = temporaryDirectory();
 
@@ -164,6 +165,8 @@ t.test('directories that are not of a sweep, and bad options, are refused', asyn
   await t.rejects(run({ methods: ['calibrated'], newHead: true }), { code: 'ERR_OPTION', message: /leave calibrated/ });
   await t.rejects(run({ eval: undefined }), { code: 'ERR_OPTION', message: /give --eval too/ });
   await t.rejects(run({ eval: 'missing.tsv' }), { code: 'ERR_DATA' });
+  await using teacher = await loadModel(writeTinyRegression(join(directory, 'regression')), { beside: model });
+  await t.rejects(run({ teacher }), { code: 'ERR_OPTION', message: /give another teacher/ });
   await t.rejects(run({ signal: AbortSignal.abort() }), { code: 'ERR_CANCELLED' });
   t.notOk(existsSync(output));
   mkdirSync(output);

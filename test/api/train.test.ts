@@ -160,9 +160,12 @@ t.test('a teacher is learnt from beside the labels', async (t) => {
   t.notOk(both.weights.equals(labels.weights));
 });
 
-t.test('a teacher of another shape is refused', async (t) => {
+t.test('a teacher of another shape is refused before anything is read', async (t) => {
   await using other = await loadModel(writeTinyRegression(path('other')), { beside: model });
-  await t.rejects(train(model, { ...data, teacher: other, recipe: plain(1) }), { code: 'ERR_INVALID_ARGUMENT' });
+  await t.rejects(train(model, { ...data, train: 'missing.tsv', teacher: other }), {
+    code: 'ERR_OPTION',
+    message: "the teacher's problem is regression and the model's classification (give another teacher)",
+  });
 });
 
 t.test('a new head has learnt nothing, and depends on the seed', async (t) => {

@@ -17,7 +17,7 @@ const files = {
 
 t.test('vocab.json with merges.txt gives the same tokens as tokenizer.json', async (t) => {
   const loaded = await loadTokenizer(t.testdir(files));
-  t.equal(loaded.vocabularySize, tokenizer.vocabularySize);
+  t.equal(loaded.vocabulary.size, tokenizer.vocabulary.size);
   for (const text of TEXTS) t.strictSame(loaded.encode(text, 'a film'), tokenizer.encode(text, 'a film'));
 });
 
@@ -42,8 +42,8 @@ t.test('tokenizer_config.json governs how vocab.json is used', async (t) => {
   t.equal(plain.encode('x <mask>').ids.length, 4, 'the mask takes the blank before it');
   t.equal((await mask({ lstrip: false })).encode('x <mask>').ids.length, 5, 'unless told not to');
   const added = { content: '<ent>', rstrip: true };
-  const extended = await load({ added_tokens_decoder: { [tokenizer.vocabularySize]: added } });
-  t.strictSame(extended.encode('<ent>  x').ids.slice(1, 2), [tokenizer.vocabularySize]);
+  const extended = await load({ added_tokens_decoder: { [tokenizer.vocabulary.size]: added } });
+  t.strictSame(extended.encode('<ent>  x').ids.slice(1, 2), [tokenizer.vocabulary.size]);
 });
 
 t.test('sequences tell the texts of a pair apart, which typeIds do not', (t) => {

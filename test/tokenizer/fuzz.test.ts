@@ -158,7 +158,7 @@ function mutateValue(text: string, random: Random): string {
 /** What is wrong with an encoding, if anything. */
 function fault({ ids, sequences, starts, ends }: Encoding, texts: string[], tokenizer: Tokenizer): string | undefined {
   for (const [token, id] of ids.entries()) {
-    if (!(id >= 0 && id < tokenizer.vocabularySize)) return `the id ${id}`;
+    if (!(id >= 0 && id < tokenizer.vocabulary.size)) return `the id ${id}`;
     const length = texts[sequences[token] as number]?.length ?? 0;
     const [start, end] = [starts[token] as number, ends[token] as number];
     if (!(start >= 0 && start <= end && end <= length)) return `the offsets ${start}, ${end}`;

@@ -13,7 +13,7 @@ t.test('vocab.txt gives the same tokens as tokenizer.json', async (t) => {
   const standard = await loadTokenizer(directory);
   copyFileSync(join(sentimentMini, 'tokenizer_config.json'), join(directory, 'tokenizer_config.json'));
   const configured = await loadTokenizer(directory);
-  t.equal(configured.vocabularySize, tokenizer.vocabularySize);
+  t.equal(configured.vocabulary.size, tokenizer.vocabulary.size);
   for (const text of TEXTS) {
     const expected = tokenizer.encode(text, 'a film', { maxLength: 20 });
     t.strictSame(configured.encode(text, 'a film', { maxLength: 20 }), expected);
@@ -94,23 +94,23 @@ t.test('repeated encoding does not change what the word cache gives back', (t) =
 
 t.test('added tokens extend the vocabulary', async (t) => {
   const file = JSON.parse(readFileSync(join(sentimentMini, 'tokenizer.json'), 'utf8'));
-  file.added_tokens.push({ ...file.added_tokens[0], id: tokenizer.vocabularySize, content: '<ent>' });
+  file.added_tokens.push({ ...file.added_tokens[0], id: tokenizer.vocabulary.size, content: '<ent>' });
   const directory = t.testdir();
   writeFileSync(join(directory, 'tokenizer.json'), JSON.stringify(file));
   const extended = await loadTokenizer(directory);
-  t.equal(extended.vocabularySize, tokenizer.vocabularySize + 1);
-  t.equal(extended.encode('x<ent>').ids[2], tokenizer.vocabularySize);
+  t.equal(extended.vocabulary.size, tokenizer.vocabulary.size + 1);
+  t.equal(extended.encode('x<ent>').ids[2], tokenizer.vocabulary.size);
 });
 
 t.test('added tokens of tokenizer_config.json extend a vocab.txt', async (t) => {
   const directory = t.testdir({
     'vocab.txt': readFileSync(join(sentimentMini, 'vocab.txt')),
     'tokenizer_config.json': JSON.stringify({
-      added_tokens_decoder: { [tokenizer.vocabularySize]: { content: '<ent>', lstrip: true } },
+      added_tokens_decoder: { [tokenizer.vocabulary.size]: { content: '<ent>', lstrip: true } },
     }),
   });
   const extended = await loadTokenizer(directory);
-  t.equal(extended.vocabularySize, tokenizer.vocabularySize + 1);
+  t.equal(extended.vocabulary.size, tokenizer.vocabulary.size + 1);
   t.strictSame(extended.encode('film  <ent>').ends, [0, 4, 11, 0]);
-  t.equal(extended.encode('film  <ent>').ids[2], tokenizer.vocabularySize);
+  t.equal(extended.encode('film  <ent>').ids[2], tokenizer.vocabulary.size);
 });
