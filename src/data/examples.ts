@@ -108,9 +108,11 @@ function readText(file: string, row: Row, column: string, option: string): strin
 
 function readLabel(file: string, row: Row, column: string, task: Task, example: Example): Label {
   const value = readValue(file, row, column, '--label-column');
-  // A boolean is a label of that name, or else 0 or 1.
   const read = (given: unknown) => task.readLabel(given, example.pair);
-  const label = typeof value === 'boolean' ? (read(String(value)) ?? read(Number(value))) : read(value);
+  // A boolean, in whatever case as text, is a label of that name, or else 0 or 1.
+  const name = typeof value === 'boolean' ? String(value) : value;
+  const index = typeof name === 'string' ? ['false', 'true'].indexOf(name.toLowerCase()) : -1;
+  const label = read(name) ?? (index === -1 ? undefined : read(index));
   if (label !== undefined && task.isLabel(label, example)) return label;
   throw badData(file, row.where, `label ${quote(value)} is unknown (task ${task.name} allows ${task.allowedLabels})`);
 }

@@ -5,7 +5,7 @@ import { badData, cannotRead, readLines, readTextPieces } from './text.js';
 /** One JSON object a line. Throws ERR_DATA. */
 export async function* readJsonLines(file: string): AsyncGenerator<Row> {
   for await (const { number, text } of readLines(file)) {
-    if (text === '') continue;
+    if (text.trim() === '') continue;
     const where = `line ${number}`;
     yield { where, values: asObject(parseJson(text, file, where), file, where) };
   }

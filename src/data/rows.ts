@@ -67,7 +67,7 @@ export function formatOf(file: string): DataFormat {
   );
 }
 
-/** An array of objects, or SQuAD's articles with their questions. */
+/** An array of objects, whole or as `data` of an object, or SQuAD's articles with their questions. */
 async function* readJson(file: string): AsyncGenerator<Row> {
   const document = await readJsonDocument(file);
   if (Array.isArray(document)) return yield* arrayRows(file, document);
@@ -75,7 +75,7 @@ async function* readJson(file: string): AsyncGenerator<Row> {
   if (!Object.hasOwn(object, 'data')) {
     throw new EspalierError(
       'ERR_DATA',
-      `${file} is neither a JSON array nor the JSON of SQuAD (name a file with one object a line .jsonl)`,
+      `${file} is neither a JSON array nor an object with one as its data (name a file with one object a line .jsonl)`,
     );
   }
   yield* squadRows(file, object);

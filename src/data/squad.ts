@@ -4,10 +4,15 @@ import { badData } from './text.js';
 
 /**
  * One row a question of SQuAD's official JSON (versions 1.1 and 2.0), with the columns of the flat data sets made from it:
- * id, question, context and, where there are any to know, answers. Throws ERR_DATA.
+ * id, question, context and, where there are any to know, answers. What has no paragraphs is such a row already, as
+ * transformers' question-answering example wants them. Throws ERR_DATA.
  */
 export function* squadRows(file: string, document: Record<string, unknown>): Generator<Row> {
   for (const article of list(file, { where: '', values: document }, 'data')) {
+    if (!Object.hasOwn(article.values, 'paragraphs')) {
+      yield article;
+      continue;
+    }
     for (const paragraph of list(file, article, 'paragraphs')) {
       for (const { where, values } of list(file, paragraph, 'qas')) {
         const { id, question, answers } = values;

@@ -115,7 +115,8 @@ function describe(labels: string[] | undefined): string {
 
 const isIndex = (label: string) => readIndex(label) !== undefined;
 
+/** Python writes the whole numbers of a column that lacks some as 1.0. */
 function readIndex(value: unknown): number | undefined {
   const text = labelText(value);
-  return /^\d{1,6}$/.test(text) ? Number(text) : undefined;
+  return /^\d{1,6}(\.0+)?$/.test(text) ? Number(text) : undefined;
 }

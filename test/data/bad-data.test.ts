@@ -133,6 +133,12 @@ const bad: BadData[] = [
     message: 'label [1] is unknown',
   },
   {
+    what: 'a label that is no text, though it has its methods',
+    name: 'a.jsonl',
+    content: '{"sentence": "a", "label": {"toString": 1}}',
+    message: 'label {"toString":1} is unknown',
+  },
+  {
     what: 'a number as text',
     name: 'a.jsonl',
     content: '{"sentence": 5, "label": 1}',
@@ -185,7 +191,7 @@ const bad: BadData[] = [
     what: 'a JSON object that is no SQuAD',
     name: 'a.json',
     content: '{"version": "1.1"}',
-    message: 'neither a JSON array nor the JSON of SQuAD',
+    message: 'neither a JSON array nor an object with one as its data',
   },
   {
     what: 'SQuAD without articles',
@@ -205,6 +211,13 @@ const bad: BadData[] = [
     what: 'SQuAD without paragraphs',
     name: 'a.json',
     content: '{"data": [{"title": "a"}]}',
+    task: 'squad',
+    message: 'data[0]: no column "question", only "title" (--text-column names another)',
+  },
+  {
+    what: 'SQuAD whose paragraphs are no list',
+    name: 'a.json',
+    content: '{"data": [{"title": "a", "paragraphs": {}}]}',
     message: 'data[0].paragraphs: no list',
   },
   {

@@ -88,15 +88,41 @@ t.test('columns by name for a file of one’s own', async (t) => {
   );
 });
 
-t.test('a boolean is the label of its name, or else 0 or 1', async (t) => {
-  const path = file('.jsonl', '{"text": "x", "label": true}\n{"text": "y", "label": false}\n');
-  const labelsFor = async (...labels: string[]) => {
-    const task = resolveTask({ config: {}, labels, problem: 'classification' }, 'classification');
-    return (await readExamples(path, task)).map(({ label }) => label);
-  };
-  t.strictSame(await labelsFor('False', 'True'), [1, 0]);
-  t.strictSame(await labelsFor('True', 'False'), [0, 1]);
-  t.strictSame(await labelsFor('spam', 'ham'), [1, 0]);
+for (const [extension, content] of [
+  ['.jsonl', '{"text": "x", "label": true}\n{"text": "y", "label": false}\n'],
+  ['.csv', 'text,label\nx,True\ny,False\n'],
+] as const) {
+  t.test(`a boolean of ${extension} is the label of its name, or else 0 or 1`, async (t) => {
+    const path = file(extension, content);
+    const labelsFor = async (...labels: string[]) => {
+      const task = resolveTask({ config: {}, labels, problem: 'classification' }, 'classification');
+      return (await readExamples(path, task)).map(({ label }) => label);
+    };
+    t.strictSame(await labelsFor('False', 'True'), [1, 0]);
+    t.strictSame(await labelsFor('True', 'False'), [0, 1]);
+    t.strictSame(await labelsFor('spam', 'ham'), [1, 0]);
+  });
+}
+
+t.test('an index may be written as Python writes a float', async (t) => {
+  const path = file('.csv', 'sentence,label\ngood,1.0\nbad,0.0\n');
+  t.same(
+    (await readExamples(path, sst2)).map(({ label }) => label),
+    [1, 0],
+  );
+  await t.rejects(readExamples(file('.csv', 'sentence,label\ngood,0.5\n'), sst2), {
+    message: /label "0\.5" is unknown/,
+  });
+});
+
+t.test('columns without a name may be several', async (t) => {
+  const path = file('.csv', ',sentence,label,,\n0,good,1,,\n');
+  t.same(await readExamples(path, sst2), [{ text: 'good', label: 1 }]);
+});
+
+t.test('lines of white space between JSON lines are empty', async (t) => {
+  const path = file('.jsonl', '{"sentence": "good", "label": 1}\n  \n\t\r\n');
+  t.equal((await readExamples(path, sst2)).length, 1);
 });
 
 t.test('a column may have the name of an object’s property', async (t) => {

@@ -46,6 +46,7 @@ t.test('the official JSON and the flat data sets made from it read alike', async
   }));
   t.same(await readExamples(file('flat.jsonl', flat.map((row) => JSON.stringify(row)).join('\n')), squad), expected);
   t.same(await readExamples(file('flat.json', flat), squad), expected);
+  t.same(await readExamples(file('data.json', { version: 'own', data: flat }), squad), expected);
 });
 
 t.test('SQuAD 2.0: a question without answers', async (t) => {

@@ -67,7 +67,9 @@ t.test('labels are read by name and by index', async (t) => {
   t.equal(readLabel(' Not_Entailment\t'), 1);
   t.equal(readLabel('1'), 1);
   t.equal(readLabel(0), 0);
-  for (const value of ['', '2', '-1', '1.0', 'neutral', '0x1', '1e0']) t.equal(readLabel(value), undefined, value);
+  t.equal(readLabel('1.0'), 1);
+  for (const value of ['', '2', '-1', '1.5', '1.', 'neutral', '0x1', '1e0'])
+    t.equal(readLabel(value), undefined, value);
 });
 
 t.test('real label names in config.json decide, LABEL_n do not', async (t) => {
