@@ -7,6 +7,7 @@ export const maxRecordBytes = 16 << 20;
 
 const newline = 10;
 const carriageReturn = 13;
+const notUtf8 = 'invalid UTF-8 (save the file as UTF-8)';
 const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf]);
 
 export function badData(file: string, where: string, reason: string): EspalierError {
@@ -67,7 +68,7 @@ export async function* readLines(file: string): AsyncGenerator<{ number: number;
 
 function decodeLine(bytes: Buffer, number: number, file: string): string {
   checkLength(bytes, number, file);
-  if (!isUtf8(bytes)) throw badData(file, `line ${number}`, 'invalid UTF-8 (save the file as UTF-8)');
+  if (!isUtf8(bytes)) throw badData(file, `line ${number}`, notUtf8);
   return bytes.toString('utf8', 0, bytes.at(-1) === carriageReturn ? bytes.length - 1 : bytes.length);
 }
 
@@ -76,21 +77,42 @@ function checkLength(line: Buffer, number: number, file: string): void {
   throw badData(file, `line ${number}`, `longer than ${maxRecordBytes} bytes (data files hold one example a line)`);
 }
 
-/** A file's text in pieces. Throws ERR_DATA. */
+/** A file's text in pieces, the lines before one that is no UTF-8 among them. Throws ERR_DATA. */
 export async function* readTextPieces(file: string): AsyncGenerator<string> {
-  const decoder = new TextDecoder('utf-8', { fatal: true });
+  let rest: Buffer = Buffer.alloc(0);
   let lines = 0;
-  const decode = (piece?: Buffer) => {
-    try {
-      return decoder.decode(piece, { stream: piece !== undefined });
-    } catch {
-      throw badData(file, `after line ${lines}`, 'invalid UTF-8 (save the file as UTF-8)');
-    }
-  };
+  const invalid = () => badData(file, `line ${lines + 1}`, notUtf8);
   for await (const piece of readBytes(file)) {
-    const text = decode(piece);
+    const bytes = rest.length > 0 ? Buffer.concat([rest, piece]) : piece;
+    const end = endOfCharacters(bytes);
+    const whole = bytes.subarray(0, end);
+    const sound = isUtf8(whole) ? whole : soundLines(whole);
+    const text = sound.toString();
     lines += text.split('\n').length - 1;
     yield text;
+    if (sound.length < whole.length) throw invalid();
+    rest = bytes.subarray(end);
   }
-  yield decode();
+  if (rest.length > 0) throw invalid();
+}
+
+/** Where the last character begins if it is not all there, or else the end. */
+function endOfCharacters(bytes: Buffer): number {
+  for (let from = 1; from <= Math.min(3, bytes.length); from++) {
+    const byte = bytes[bytes.length - from] as number;
+    if ((byte & 0xc0) === 0x80) continue; // It goes on with a character.
+    const length = byte < 0xc0 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
+    return length > from ? bytes.length - from : bytes.length;
+  }
+  return bytes.length;
+}
+
+/** All lines before the first that is no UTF-8. */
+function soundLines(bytes: Buffer): Buffer {
+  let end = 0;
+  for (let next = bytes.indexOf(newline); next !== -1; next = bytes.indexOf(newline, end)) {
+    if (!isUtf8(bytes.subarray(end, next))) break;
+    end = next + 1;
+  }
+  return bytes.subarray(0, end);
 }

@@ -2,6 +2,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { readExamples } from '../../src/data/examples.js';
+import { readRows } from '../../src/data/rows.js';
 import type { EspalierError } from '../../src/native/errors.js';
 import { findTask } from '../../src/tasks/task.js';
 
@@ -165,7 +166,12 @@ const bad: BadData[] = [
   },
   { what: 'an array of texts', name: 'a.json', content: '["a"]', message: 'item 1: no JSON object' },
   { what: 'Latin-1 in TSV', name: 'a.tsv', content: latin(`${tsv}caf\xe9\t1\n`), message: 'line 3: invalid UTF-8' },
-  { what: 'Latin-1 in CSV', name: 'a.csv', content: latin('sentence,label\ncaf\xe9,1\n'), message: 'invalid UTF-8' },
+  {
+    what: 'Latin-1 in CSV',
+    name: 'a.csv',
+    content: latin('sentence,label\na,1\ncaf\xe9,1\n'),
+    message: 'line 3: invalid UTF-8',
+  },
   {
     what: 'Latin-1 in JSON',
     name: 'a.json',
@@ -346,6 +352,23 @@ t.test('an endless file is refused before it fills memory', async (t) => {
     const path = join(directory, `endless${extension}`);
     symlinkSync('/dev/zero', path);
     await t.rejects(readExamples(path, findTask('sst2')), { code: 'ERR_DATA' }, extension);
+  }
+});
+
+t.test('the rows before a bad one come out, and its line is counted in all pieces of the file', async (t) => {
+  const rows = 100_000;
+  for (const [extension, header, row] of [
+    ['.csv', 'sentence,label\n', 'caf\u00e9 sentence,1\n'],
+    ['.tsv', 'sentence\tlabel\n', 'caf\u00e9 sentence\t1\n'],
+  ] as const) {
+    const path = join(directory, `late${extension}`);
+    writeFileSync(path, Buffer.concat([Buffer.from(header + row.repeat(rows)), latin(row), Buffer.from(row)]));
+    let count = 0;
+    const read = async () => {
+      for await (const _ of readRows(path)) count++;
+    };
+    await t.rejects(read(), { code: 'ERR_DATA', message: `${path}, line ${rows + 2}: invalid UTF-8` });
+    t.equal(count, rows, extension);
   }
 });
 
