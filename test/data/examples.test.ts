@@ -55,6 +55,26 @@ t.test('CSV: quoted commas, quotes and line ends', async (t) => {
   ]);
 });
 
+t.test('CSV: lines may end in a carriage return alone', async (t) => {
+  const path = file('.csv', 'sentence,label\rgood,1\r\r"b\ra\r\nd",0\r');
+  t.same(await readExamples(path, sst2), [
+    { text: 'good', label: 1 },
+    { text: 'b\ra\r\nd', label: 0 },
+  ]);
+});
+
+t.test('CSV: a piece of the file may end anywhere', async (t) => {
+  // Files are read in pieces of 1 MiB.
+  for (let over = 0; over < 20; over++) {
+    const text = 'x'.repeat((1 << 20) - over);
+    const path = file('.csv', `sentence,label\r\n"${text}""\r\n,",1\r\nb,0`);
+    t.same(await readExamples(path, sst2), [
+      { text: `${text}"\r\n,`, label: 1 },
+      { text: 'b', label: 0 },
+    ]);
+  }
+});
+
 t.test('characters that Unicode calls line ends stay in the text', async (t) => {
   const text = 'a\u2028b\u0085c\u000bd\re';
   const [example] = await readExamples(file('.tsv', `sentence\tlabel\n${text}\t1\n`), sst2);
