@@ -17,6 +17,11 @@ import transformers
 from torch import nn
 
 
+def probabilities_of_no_heads(states):
+    batch, length, _ = states.shape
+    return states.new_empty(batch, 0, length, length)
+
+
 class EmptiedBertAttention(nn.Module):
     """Without heads there is no context, and the output projection adds its bias alone; BERT's and RoBERTa's."""
 
@@ -25,7 +30,7 @@ class EmptiedBertAttention(nn.Module):
         self.query, self.key, self.value = attention.query, attention.key, attention.value
 
     def forward(self, hidden_states, *args, **kwargs):
-        return hidden_states[..., :0], None
+        return hidden_states[..., :0], probabilities_of_no_heads(hidden_states)
 
 
 class EmptiedDistilBertAttention(nn.Module):
@@ -37,7 +42,7 @@ class EmptiedDistilBertAttention(nn.Module):
         self.out_lin = attention.out_lin
 
     def forward(self, query, *args, **kwargs):
-        return self.out_lin(query[..., :0]), None
+        return self.out_lin(query[..., :0]), probabilities_of_no_heads(query)
 
 
 class Tokens(threading.local):
@@ -58,7 +63,11 @@ class Tokens(threading.local):
 
     def enter_model(self, model, args, kwargs):
         given = inspect.signature(model.forward).bind(*args, **kwargs).arguments
+        if given.get("head_mask") is not None:
+            raise ValueError("a checkpoint that drops tokens takes no head_mask")
         mask = given.get("attention_mask")
+        if mask is not None and mask.dim() != 2:
+            raise ValueError("a checkpoint that drops tokens takes an attention_mask of [batch, length] alone")
         if mask is None:
             ids = given.get("input_ids")
             mask = torch.ones_like(given["inputs_embeds"][..., 0] if ids is None else ids)
@@ -78,16 +87,20 @@ class Tokens(threading.local):
     def kept(self, layer, probabilities):
         """Those alive that all alive attend to enough, and always the first."""
         alive, lengths = self.alive[layer], self.alive[0].sum(-1, keepdim=True)
-        sums = torch.einsum("bhqk,bq->bk", probabilities, alive.float())
+        # Sums stay in float32 under autocast, which products do not.
+        sums = probabilities.sum(1).masked_fill(~alive[..., None], 0).sum(1)
         importance = sums / (probabilities.shape[1] * (self.padded_length or lengths))
-        first = self.alive[0].cumsum(-1) == 1
+        first = self.alive[0].long().cumsum(-1) == 1
         importance = importance.masked_fill(first, math.inf).masked_fill(~alive, -math.inf)
         if self.thresholds is not None:
             return importance >= self.thresholds[layer]
-        # A product's rounding error is smaller than 1e-9, and keeps no further token.
-        counts = [[max(1, math.ceil(self.keep_rates[layer] * length - 1e-9))] for length in lengths.flatten().tolist()]
-        order = importance.argsort(descending=True, stable=True)
-        return alive & (order.argsort() < torch.tensor(counts, device=order.device))
+        # Counted, not sorted: exporters know no stable sort. Of equal ones the earlier comes first.
+        others, own = importance[:, None], importance[..., None]
+        ranks = ((others > own) | (others == own).tril(-1)).sum(-1)
+        # In integers, since float32 is too coarse and not every device has float64: rates in trillionths, and 1000 of
+        # them less, so that no rounding error keeps a further token.
+        kept = round(self.keep_rates[layer] * 10**12) * lengths - 1000
+        return alive & (ranks * 10**12 < kept.clamp(min=1))
 
     def enter_layer(self, layer, args):
         self.states = args[0]

@@ -6,6 +6,7 @@
 PRUNED are directories that `espalier prune` wrote; the project must be built. Each is also checked with token
 thresholds and with token keep rates in its config.json.
 """
+import copy
 import inspect
 import json
 import shutil
@@ -61,6 +62,7 @@ def variants(pruned, scratch):
 def check(pruned, scratch):
     """Yields what was loaded, and the largest difference from the engine's logits."""
     dense, file, again = scratch / "dense", scratch / "model.onnx", scratch / "again"
+    torch_file = scratch / "torch.onnx"
     inputs = tokenize(pruned)
     expected = engine_logits(pruned, inputs)
 
@@ -74,6 +76,11 @@ def check(pruned, scratch):
     model = auto_class(pruned).from_pretrained(pruned, trust_remote_code=True)
     yield "pruned, transformers with trust_remote_code", difference(torch_logits(model, inputs), expected)
     yield "the same in four threads at once", max(difference(logits, expected) for logits in threads_logits(model, inputs))
+    yield "compiled, a graph for all lengths", difference(torch_logits(compiled(model), inputs), expected)
+    export_with_torch(model, inputs, torch_file)
+    yield "exported by PyTorch, onnxruntime", difference(onnx_logits(torch_file, inputs), expected)
+    if drops_tokens(pruned):
+        refuse_other_masks(model, inputs)
     model.save_pretrained(again)
     yield "saved again by transformers, engine", difference(engine_logits(again, inputs), expected)
     if "token_keep_rates" not in read_config(pruned)["espalier"]:
@@ -112,6 +119,19 @@ def refuse_without_trust(pruned):
         sys.exit(f"{pruned}: stock transformers loaded it without its code")
 
 
+def refuse_other_masks(model, inputs):
+    """Which stock attention knows, and that of models which drop tokens does not."""
+    ids, mask = inputs["input_ids"], inputs["attention_mask"]
+    for other in ({"attention_mask": mask[:, None].expand(-1, mask.shape[1], -1)}, {"head_mask": torch.ones(1)}):
+        if other.keys() <= inspect.signature(model.base_model.forward).parameters.keys():
+            try:
+                model(ids, **{"attention_mask": mask, **other})
+            except ValueError as error:
+                assert "a checkpoint that drops tokens" in str(error), error
+            else:
+                sys.exit(f"{[*other]} was not refused")
+
+
 def tokenize(directory):
     tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
     questions, contexts = [first for first, _ in TEXTS], [second or "" for _, second in TEXTS]
@@ -132,10 +152,14 @@ def engine_logits(directory, inputs):
     return numpy.array(json.loads(answer.stdout))
 
 
+def known(model, inputs):
+    """A tokenizer may give more."""
+    return {name: inputs[name] for name in inspect.signature(model.forward).parameters if name in inputs}
+
+
 def torch_logits(model, inputs):
-    known = inspect.signature(model.forward).parameters  # a tokenizer may give more
     with torch.no_grad():
-        outputs = model.float().eval()(**{name: values for name, values in inputs.items() if name in known})
+        outputs = model.float().eval()(**known(model, inputs))
     if "logits" in outputs:
         return outputs.logits.numpy().ravel()
     return torch.stack([outputs.start_logits, outputs.end_logits], -1)[real(inputs)].numpy().ravel()
@@ -147,6 +171,21 @@ def threads_logits(model, inputs):
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda text: torch_logits(model, text), texts * 25))
     return [numpy.concatenate(found[start : start + len(texts)]) for start in range(0, len(found), len(texts))]
+
+
+def compiled(model):
+    """A copy; Inductor, which would take minutes, comes after all that a model's code can break."""
+    model = copy.deepcopy(model)
+    torch.compiler.reset()
+    model.compile(backend="eager", dynamic=True, fullgraph=True)
+    return model
+
+
+def export_with_torch(model, inputs, file):
+    """From the first text alone, so that other sizes of batches are tried too."""
+    example = {name: values[:1, : int(inputs["attention_mask"][0].sum())] for name, values in known(model, inputs).items()}
+    axes = {name: {0: "batch", 1: "length"} for name in example}
+    torch.onnx.export(model, (example,), file, input_names=[*example], dynamic_axes=axes, opset_version=17, dynamo=False)
 
 
 def onnx_logits(file, inputs):
