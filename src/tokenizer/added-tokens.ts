@@ -18,7 +18,7 @@ export interface AddedToken {
  * Checks the ids of added tokens: those that the vocabulary lacks extend it, in their order.
  * @throws EspalierError ERR_TOKENIZER
  */
-export function checkAddedTokens(tokens: AddedToken[], vocabulary: ReadonlyMap<string, number>): AddedToken[] {
+export function checkAddedTokens<T extends AddedToken>(tokens: T[], vocabulary: ReadonlyMap<string, number>): T[] {
   const seen = new Set<string>();
   let nextId = vocabulary.size;
   for (const { id, content } of tokens) {

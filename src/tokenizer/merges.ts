@@ -19,7 +19,8 @@ export function parseMergesTxt(mergesTxt: string): Merge[] {
   const lines = mergesTxt.split(/\r?\n/);
   // Readers differ in what they make of the first line otherwise.
   if (!lines[0].startsWith('#version')) throw invalid('merges.txt must begin with a line "#version"');
-  if (lines.at(-1) === '') lines.pop();
+  // Readers of RoBERTa's files leave out what follows the last line break.
+  lines.pop();
   return readMerges(lines);
 }
 

@@ -17,6 +17,8 @@ import { WordCache } from './word-cache.js';
 export interface TokenizerParts extends PostProcessing {
   addedTokens: AddedToken[];
   normalize: Normalizer;
+  /** What added tokens were normalized by, where it is not what texts are. */
+  normalizeTokens?: Normalizer;
   /** Put a blank before plain text that does not begin with one. */
   prefixSpace?: boolean;
   preTokenize: PreTokenizer;
@@ -37,8 +39,9 @@ export class TokenizerPipeline implements Tokenizer {
   constructor(private readonly parts: TokenizerParts) {
     this.vocabulary = parts.vocabulary;
     this.rawTokens = new AddedTokenMatcher(parts.addedTokens.filter((token) => !token.normalized));
+    const { normalizeTokens = parts.normalize } = parts;
     this.normalizedTokens = new AddedTokenMatcher(
-      parts.addedTokens.filter((token) => token.normalized).map((token) => normalizeContent(token, parts.normalize)),
+      parts.addedTokens.filter((token) => token.normalized).map((token) => normalizeContent(token, normalizeTokens)),
     );
     this.model = new WordCache(parts.model);
   }

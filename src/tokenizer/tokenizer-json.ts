@@ -1,14 +1,17 @@
 import * as v from 'valibot';
 import { isObject } from '../checkpoint/json-file.js';
+import { EspalierError } from '../native/errors.js';
 import { checkAddedTokens } from './added-tokens.js';
 import { bertNormalizer } from './bert-normalizer.js';
 import { bertPreTokenizer } from './bert-pre-tokenizer.js';
 import { byteLevelPreTokenizer, wholeText } from './byte-level-pre-tokenizer.js';
 import { BytePairEncoding } from './byte-pair-encoding.js';
+import { configuredTokens } from './configured-tokens.js';
 import { readMerges } from './merges.js';
 import { asItIs } from './normalizer.js';
 import type { TokenizerParts } from './pipeline.js';
 import { bertPostProcessor, type PostProcessor, postProcessingOf, robertaPostProcessor } from './post-processor.js';
+import type { TokenizerConfig } from './tokenizer-config.js';
 import { parseJson, tokenId, tokenIds, tokenText, validate } from './validate.js';
 import { checkVocabulary, idsOf } from './vocabulary.js';
 import { WordPiece } from './word-piece.js';
@@ -80,12 +83,14 @@ const bytePairFile = v.object({
 });
 
 /**
- * Reads a tokenizer.json.
+ * Reads a tokenizer.json. Where the configuration says something else, it wins where it does in transformers.
  * @throws EspalierError ERR_TOKENIZER where it is no such file, contradicts itself or needs something unsupported.
  */
-export function parseTokenizerJson(content: string): TokenizerParts {
+export function parseTokenizerJson(content: string, config: TokenizerConfig): TokenizerParts {
   const json = parseJson(content);
-  return isBytePair(json) ? bytePairParts(validate(bytePairFile, json)) : wordPieceParts(validate(wordPieceFile, json));
+  return isBytePair(json)
+    ? bytePairParts(validate(bytePairFile, json), config)
+    : wordPieceParts(validate(wordPieceFile, json), config);
 }
 
 /** Files from before the model's type was written down show it by their fields. */
@@ -95,34 +100,43 @@ function isBytePair(json: unknown): boolean {
   return type === 'BPE' || (type === undefined && merges !== undefined);
 }
 
-function wordPieceParts(file: v.InferOutput<typeof wordPieceFile>): TokenizerParts {
+function wordPieceParts(file: v.InferOutput<typeof wordPieceFile>, config: TokenizerConfig): TokenizerParts {
   const { model, normalizer } = file;
   const vocabulary = checkVocabulary(Object.entries(model.vocab));
+  const filed = {
+    cleanText: normalizer.clean_text,
+    handleChineseChars: normalizer.handle_chinese_chars,
+    stripAccents: normalizer.strip_accents,
+    lowercase: normalizer.lowercase,
+  };
   return {
-    normalize: bertNormalizer({
-      cleanText: normalizer.clean_text,
-      handleChineseChars: normalizer.handle_chinese_chars,
-      stripAccents: normalizer.strip_accents,
-      lowercase: normalizer.lowercase,
-    }),
+    normalize: bertNormalizer(config.kind === 'bert' ? { ...filed, ...config.normalizer } : filed),
+    normalizeTokens: bertNormalizer(filed),
     preTokenize: bertPreTokenizer,
     model: new WordPiece(vocabulary, {
       unknownToken: model.unk_token,
       continuingPrefix: model.continuing_subword_prefix,
       maxWordCharacters: model.max_input_chars_per_word,
     }),
-    ...frame(file, vocabulary),
+    ...frame(file, vocabulary, config),
   };
 }
 
-function bytePairParts(file: v.InferOutput<typeof bytePairFile>): TokenizerParts {
-  const vocabulary = checkVocabulary(Object.entries(file.model.vocab));
+function bytePairParts(file: v.InferOutput<typeof bytePairFile>, config: TokenizerConfig): TokenizerParts {
+  if (config.kind === 'bert') {
+    throw new EspalierError(
+      'ERR_TOKENIZER',
+      "BERT's tokenizer classes cannot use byte-level BPE (tokenizer_config.json may name another tokenizer_class)",
+    );
+  }
+  const { model, pre_tokenizer: preTokenizer } = file;
+  const vocabulary = checkVocabulary(Object.entries(model.vocab));
   return {
     normalize: asItIs,
-    prefixSpace: file.pre_tokenizer.add_prefix_space,
-    preTokenize: file.pre_tokenizer.use_regex ? byteLevelPreTokenizer : wholeText,
-    model: new BytePairEncoding(vocabulary, readMerges(file.model.merges)),
-    ...frame(file, vocabulary),
+    prefixSpace: config.kind ? config.prefixSpace : preTokenizer.add_prefix_space,
+    preTokenize: preTokenizer.use_regex ? byteLevelPreTokenizer : wholeText,
+    model: new BytePairEncoding(vocabulary, readMerges(model.merges)),
+    ...frame(file, vocabulary, config),
   };
 }
 
@@ -130,11 +144,18 @@ function bytePairParts(file: v.InferOutput<typeof bytePairFile>): TokenizerParts
 function frame(
   file: Pick<v.InferOutput<typeof wordPieceFile>, 'added_tokens'> & { post_processor: PostProcessor },
   vocabulary: ReadonlyMap<string, number>,
+  config: TokenizerConfig,
 ): Pick<TokenizerParts, 'addedTokens' | 'template' | 'trimmer' | 'vocabulary'> {
-  const addedTokens = checkAddedTokens(
+  const filed = checkAddedTokens(
     file.added_tokens.map(({ single_word: singleWord, ...token }) => ({ ...token, singleWord })),
     vocabulary,
   );
+  const addedTokens = configuredTokens(config, vocabulary, filed);
   const ids = idsOf(vocabulary, addedTokens);
-  return { addedTokens, ...postProcessingOf(file.post_processor, ids), vocabulary: ids };
+  return { addedTokens, ...postProcessingOf(configured(file.post_processor, config), ids), vocabulary: ids };
+}
+
+function configured(processor: PostProcessor, { kind, prefixSpace, trimOffsets }: TokenizerConfig): PostProcessor {
+  if (kind !== 'roberta' || processor.type !== 'RobertaProcessing') return processor;
+  return { ...processor, add_prefix_space: prefixSpace, trim_offsets: trimOffsets };
 }

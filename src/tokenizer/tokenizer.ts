@@ -3,7 +3,10 @@ import { join } from 'node:path';
 import { regularFileSize } from '../checkpoint/regular-file.js';
 import { EspalierError } from '../native/errors.js';
 import { type TokenizerParts, TokenizerPipeline } from './pipeline.js';
+import { type ConfigFiles, configFiles, parseTokenizerConfig } from './tokenizer-config.js';
 import { parseTokenizerJson } from './tokenizer-json.js';
+import type { TokenizerKind } from './tokenizer-kind.js';
+import { naming } from './validate.js';
 import { parseVocabJson } from './vocab-json.js';
 import { parseVocabTxt } from './vocab-txt.js';
 
@@ -53,35 +56,42 @@ export interface Tokenizer {
 const LARGEST_FILE = 256 * 2 ** 20;
 
 /**
- * Loads a checkpoint's tokenizer: tokenizer.json, or where there is none tokenizer_config.json with BERT's vocab.txt or
- * RoBERTa's vocab.json and merges.txt. Truncation and padding stored in those files do not count: encode's options do.
+ * Loads a checkpoint's tokenizer as transformers' AutoTokenizer does: from tokenizer.json, or where there is none from
+ * BERT's vocab.txt or RoBERTa's vocab.json and merges.txt, with the settings that lie beside them. Truncation and
+ * padding stored in those files do not count: encode's options do.
  * @throws EspalierError ERR_TOKENIZER
  */
 export async function loadTokenizer(directory: string): Promise<Tokenizer> {
   const path = (name: string) => join(directory, name);
+  const make = (file: string, parse: () => TokenizerParts) => naming(path(file), () => new TokenizerPipeline(parse()));
+  const found: ConfigFiles = {};
+  for (const name of configFiles) found[name] = await readText(path(name));
+  const config = naming(directory, () => parseTokenizerConfig(found));
+
   const json = await readText(path('tokenizer.json'));
-  if (json !== undefined) return naming(path('tokenizer.json'), () => parseTokenizerJson(json));
+  if (json !== undefined) return make('tokenizer.json', () => parseTokenizerJson(json, config));
 
-  const config = (await readText(path('tokenizer_config.json'))) ?? '{}';
-  if (!config.includes('"added_tokens_decoder"') && (await readText(path('added_tokens.json'))) !== undefined) {
-    throw new EspalierError(
-      'ERR_TOKENIZER',
-      `${path('added_tokens.json')} is not supported without tokenizer.json (save the tokenizer as a fast one)`,
-    );
+  const { kind } = config;
+  if (kind === 'bert' || kind === undefined) {
+    const vocabulary = await readText(path('vocab.txt'));
+    if (vocabulary !== undefined) return make('vocab.txt', () => parseVocabTxt(vocabulary, config));
   }
-  const vocabTxt = await readText(path('vocab.txt'));
-  if (vocabTxt !== undefined) return naming(path('vocab.txt'), () => parseVocabTxt(vocabTxt, config));
-
-  const vocabJson = await readText(path('vocab.json'));
-  const merges = await readText(path('merges.txt'));
-  if (vocabJson === undefined || merges === undefined) {
-    throw new EspalierError(
-      'ERR_TOKENIZER',
-      `${directory} holds neither tokenizer.json nor vocab.txt nor vocab.json with merges.txt`,
-    );
+  if (kind === 'roberta' || kind === undefined) {
+    const vocabulary = await readText(path('vocab.json'));
+    const merges = await readText(path('merges.txt'));
+    if (vocabulary !== undefined && merges !== undefined) {
+      return make('vocab.json', () => parseVocabJson(vocabulary, merges, config));
+    }
   }
-  return naming(path('vocab.json'), () => parseVocabJson(vocabJson, merges, config));
+  throw new EspalierError('ERR_TOKENIZER', `${directory} holds ${kind ? absent[kind] : absent.any}`);
 }
+
+const absent: Record<TokenizerKind | 'any', string> = {
+  bert: 'neither tokenizer.json nor vocab.txt',
+  roberta: 'neither tokenizer.json nor vocab.json with merges.txt',
+  plain: 'no tokenizer.json, which its tokenizer class needs',
+  any: 'neither tokenizer.json nor vocab.txt nor vocab.json with merges.txt',
+};
 
 /** A file's content, or undefined where there is no such file. */
 async function readText(file: string): Promise<string | undefined> {
@@ -92,15 +102,5 @@ async function readText(file: string): Promise<string | undefined> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw new EspalierError('ERR_TOKENIZER', `cannot read ${file}: ${(error as Error).message}`, { cause: error });
-  }
-}
-
-/** Makes a tokenizer, and puts the file's name before what is wrong with it. */
-function naming(file: string, parse: () => TokenizerParts): Tokenizer {
-  try {
-    return new TokenizerPipeline(parse());
-  } catch (error) {
-    if (!(error instanceof EspalierError)) throw error;
-    throw new EspalierError(error.code, `${file}: ${error.message}`, { cause: error });
   }
 }

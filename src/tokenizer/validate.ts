@@ -24,6 +24,16 @@ export function parseJson(content: string): unknown {
   }
 }
 
+/** What `make` gives; an EspalierError that it throws begins with the file's name. */
+export function naming<T>(file: string, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    if (!(error instanceof EspalierError)) throw error;
+    throw new EspalierError(error.code, `${file}: ${error.message}`, { cause: error });
+  }
+}
+
 /** The value as the schema reads it, or an ERR_TOKENIZER that names the first field that is wrong. */
 export function validate<const Schema extends v.GenericSchema>(schema: Schema, json: unknown): v.InferOutput<Schema> {
   const result = v.safeParse(schema, json, { abortEarly: true });

@@ -132,7 +132,8 @@ const badVocabTxt: [name: string, vocab: string, config: string, message: RegExp
     /<x> has the id 9, but/,
   ],
   ['added token of no id', vocabTxt, '{"added_tokens_decoder": {"x": {"content": "<x>"}}}', /<x> has the id NaN, but/],
-  ['words left whole', vocabTxt, '{"do_basic_tokenize": false}', /do_basic_tokenize: false is not supported/],
+  ['special tokens split', vocabTxt, '{"split_special_tokens": true}', /split_special_tokens: true is not supported/],
+  ['no separator', vocabTxt, '{"sep_token": null}', /sep_token: none is not supported without a tokenizer\.json/],
   ['other tokenizer', vocabTxt, '{"tokenizer_class": "BertJapaneseTokenizer"}', /"BertJapaneseTokenizer" is not supp/],
 ];
 
@@ -153,7 +154,7 @@ const badPairFiles: [name: string, files: Record<string, string>, message: RegEx
   ['empty vocabulary', { 'vocab.json': '{}' }, /vocabulary is empty/],
   ['empty merges', { 'merges.txt': '' }, /must begin with a line "#version"/],
   ['no version', { 'merges.txt': 'Ġ t\n' }, /must begin with a line "#version"/],
-  ['merge of one', { 'merges.txt': '#version: 0.2\nĠ t\nĠt' }, /merge 1, "Ġt", is no pair/],
+  ['merge of one', { 'merges.txt': '#version: 0.2\nĠ t\nĠt\n' }, /merge 1, "Ġt", is no pair/],
   ['empty line', { 'merges.txt': '#version: 0.2\n\nĠ t' }, /merge 0, "", is no pair/],
   [
     'other tokenizer',
@@ -170,11 +171,45 @@ for (const [name, files, message] of badPairFiles) {
   });
 }
 
-t.test('added tokens of which only their ids are known are refused', async (t) => {
-  const directory = t.testdir({ ...pairFiles, 'added_tokens.json': '{"<ent>": 900}' });
-  await t.rejects(loadTokenizer(directory), { code: 'ERR_TOKENIZER', message: /added_tokens\.json is not supported/ });
-  writeFileSync(join(directory, 'tokenizer_config.json'), '{"added_tokens_decoder": {}}');
-  await t.resolves(loadTokenizer(directory), 'newer settings say all of them');
+const badConfigs: [name: string, files: Record<string, string>, message: RegExp][] = [
+  [
+    'a class that is not known',
+    { 'tokenizer_config.json': '{"tokenizer_class": "MPNetTokenizer"}' },
+    /"MPNetTokenizer"/,
+  ],
+  [
+    'a class in config.json',
+    { 'config.json': '{"tokenizer_class": "MPNetTokenizer"}' },
+    /config\.json: tokenizer_class/,
+  ],
+  ['an option of the wrong type', { 'tokenizer_config.json': '{"do_lower_case": "no"}' }, /do_lower_case/],
+  ['a special token of the wrong type', { 'special_tokens_map.json': '{"cls_token": 1}' }, /map\.json: cls_token/],
+  ['an added token without text', { 'added_tokens.json': '{"": 7000}' }, /added_tokens\.json/],
+  [
+    'an added token of another id',
+    { 'added_tokens.json': '{"<ent>": 7001}' },
+    /<ent> has the id 7001, but must have 7000/,
+  ],
+];
+
+for (const [name, files, message] of badConfigs) {
+  t.test(`what lies beside a tokenizer.json is refused: ${name}`, async (t) => {
+    const directory = t.testdir({ 'tokenizer.json': original, ...files });
+    await t.rejects(loadTokenizer(directory), { name: 'EspalierError', code: 'ERR_TOKENIZER', message });
+  });
+}
+
+t.test('byte-level BPE is refused where the tokenizer class is one of BERT', async (t) => {
+  const directory = t.testdir({ 'tokenizer.json': bytePairs, 'config.json': '{"model_type": "bert"}' });
+  await t.rejects(loadTokenizer(directory), { code: 'ERR_TOKENIZER', message: /cannot use byte-level BPE/ });
+});
+
+t.test('a vocabulary of another kind than the tokenizer class is refused', async (t) => {
+  const load = (tokenizer_class: string, files: Record<string, string>) =>
+    loadTokenizer(t.testdir({ ...files, 'tokenizer_config.json': JSON.stringify({ tokenizer_class }) }));
+  await t.rejects(load('RobertaTokenizer', { 'vocab.txt': vocabTxt }), { message: /nor vocab\.json with merges\.txt/ });
+  await t.rejects(load('BertTokenizer', pairFiles), { message: /neither tokenizer\.json nor vocab\.txt$/ });
+  await t.rejects(load('PreTrainedTokenizerFast', { 'vocab.txt': vocabTxt }), { message: /holds no tokenizer\.json/ });
 });
 
 t.test('vocab.json without merges.txt is refused', async (t) => {

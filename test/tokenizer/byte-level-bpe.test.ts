@@ -21,6 +21,13 @@ t.test('vocab.json with merges.txt gives the same tokens as tokenizer.json', asy
   for (const text of TEXTS) t.strictSame(loaded.encode(text, 'a film'), tokenizer.encode(text, 'a film'));
 });
 
+t.test('as in transformers, a merge without a line break after it does not count', async (t) => {
+  const ids = async (mergesTxt: string) =>
+    (await loadTokenizer(t.testdir({ ...files, 'merges.txt': mergesTxt }))).encode('he').ids.length;
+  t.equal(await ids('#version: 0.2\nh e\n'), 3);
+  t.equal(await ids('#version: 0.2\nh e'), 4);
+});
+
 t.test('merges may be strings, and the type of the model left out', async (t) => {
   const file = JSON.parse(content);
   file.model.merges = merges.map((pair) => pair.join(' '));

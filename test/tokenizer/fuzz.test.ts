@@ -4,6 +4,7 @@ import { EspalierError } from '../../src/native/errors.js';
 import { byteAlphabet } from '../../src/tokenizer/byte-alphabet.js';
 import { type TokenizerParts, TokenizerPipeline } from '../../src/tokenizer/pipeline.js';
 import type { Encoding, Tokenizer } from '../../src/tokenizer/tokenizer.js';
+import { parseTokenizerConfig } from '../../src/tokenizer/tokenizer-config.js';
 import { parseTokenizerJson } from '../../src/tokenizer/tokenizer-json.js';
 import { parseVocabJson } from '../../src/tokenizer/vocab-json.js';
 import { parseVocabTxt } from '../../src/tokenizer/vocab-txt.js';
@@ -75,6 +76,22 @@ const byteLevelBpe = JSON.stringify({
   model: { type: 'BPE', dropout: null, continuing_subword_prefix: '', ignore_merges: false, merges, vocab },
 });
 
+const wordPieceConfig = JSON.stringify({
+  tokenizer_class: 'BertTokenizerFast',
+  do_lower_case: false,
+  strip_accents: true,
+  mask_token: { content: '[MASK]', lstrip: true },
+  additional_special_tokens: ['<ent>', { content: 'film', rstrip: true, special: false }],
+  added_tokens_decoder: { 1: { content: '[SEP]', lstrip: true }, 8: { content: 'déjà', normalized: true } },
+});
+const bytePairConfig = JSON.stringify({
+  tokenizer_class: 'RobertaTokenizerFast',
+  add_prefix_space: false,
+  trim_offsets: false,
+  extra_special_tokens: { other: '<other>' },
+  additional_special_tokens: ['[SEP]'],
+});
+
 /** The contents of the files of a tokenizer, and what reads them. */
 interface Kind {
   name: string;
@@ -93,18 +110,20 @@ const robertaConfig = JSON.stringify({
   mask_token: '<mask>',
   added_tokens_decoder: { 0: { content: '<s>', normalized: true }, 265: { content: '<ent>', rstrip: true } },
 });
+const configOf = (content: string | undefined) => parseTokenizerConfig({ 'tokenizer_config.json': content });
+const parseBoth = (content: string, config: string) => parseTokenizerJson(content, configOf(config));
 const kinds: Kind[] = [
-  { name: 'tokenizer.json of WordPiece', files: [wordPiece], parse: parseTokenizerJson },
-  { name: 'tokenizer.json of byte-level BPE', files: [byteLevelBpe], parse: parseTokenizerJson },
+  { name: 'tokenizer.json of WordPiece', files: [wordPiece, wordPieceConfig], parse: parseBoth },
+  { name: 'tokenizer.json of byte-level BPE', files: [byteLevelBpe, bytePairConfig], parse: parseBoth },
   {
     name: 'vocab.txt',
     files: ['[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nfilm\n##s\n', bertConfig],
-    parse: (vocabulary, config) => parseVocabTxt(vocabulary as string, config as string),
+    parse: (vocabulary, config) => parseVocabTxt(vocabulary, configOf(config)),
   },
   {
     name: 'vocab.json',
     files: [JSON.stringify(vocab), ['#version: 0.2', ...merges].join('\n'), robertaConfig],
-    parse: (vocabulary, list, config) => parseVocabJson(vocabulary as string, list as string, config as string),
+    parse: (vocabulary, list, config) => parseVocabJson(vocabulary, list, configOf(config)),
   },
 ];
 
