@@ -40,7 +40,7 @@ def main(directories):
         with tempfile.TemporaryDirectory() as scratch:
             for variant in variants(Path(directory), Path(scratch)):
                 for form, difference in check(variant, Path(tempfile.mkdtemp(dir=scratch))):
-                    worst = max(worst, difference)
+                    worst = numpy.maximum(worst, difference)  # NaN too
                     print(f"{variant.name:40}{form:48}{difference:.1e}")
     sys.exit(0 if worst <= TOLERANCE else f"logits differ by {worst}")
 
