@@ -10,6 +10,7 @@ import {
   parquetScan,
   parquetSchema,
   type RowGroup,
+  type SchemaTree,
 } from 'hyparquet';
 import { parquetHeader } from 'hyparquet/src/column.js';
 
@@ -37,6 +38,8 @@ const maxMetadataBytes = 8 << 20;
 const maxColumns = 1000;
 const maxGroupRows = 1 << 22;
 const maxGroupValues = 1 << 25;
+/** Of a row of a list: the arrays that it is put together from count as so many values. */
+const listSize = 8;
 const maxGroupBytes = 1 << 29;
 
 /**
@@ -58,31 +61,41 @@ const unpackers: Compressors = {
   ZSTD: (input, length) => unpackZstd(input, new Uint8Array(length)),
 };
 
+/** A column that holds texts or labels: with one value a row, or a structure of lists, as SQuAD's answers are. */
+interface Column {
+  name: string;
+  /** Where its values are stored: by itself, or one list after another. */
+  leaves: string[];
+  isFlat: boolean;
+}
+
 /**
- * The flat columns of a file, row group by row group. Throws anything, and for a hostile file may never end: it belongs
+ * The columns of a file that hold texts or labels, row group by row group. Throws anything, and for a hostile file may never end: it belongs
  * into a thread that can be ended, after `boundArrays`.
  */
 export async function* decodeParquet(file: AsyncBuffer): AsyncGenerator<ParquetRows> {
   const metadata = await readMetadata(file);
-  const columns = flatColumns(metadata);
-  const scan = await parquetScan({ file, metadata, columns, compressors: unpackers, parsers });
+  const columns = readableColumns(metadata);
+  const names = columns.map(({ name }) => name);
+  const scan = await parquetScan({ file, metadata, columns: names, compressors: unpackers, parsers });
+  const rowSize = columns.reduce((sum, { leaves, isFlat }) => sum + (isFlat ? 1 : listSize * leaves.length), 0);
   const budget = { left: freeSize + maxExpansion * file.byteLength };
   let start = 0;
   for (const group of metadata.row_groups) {
     const count = Number(group.num_rows);
-    if (!(count >= 0 && count <= maxGroupRows && count * columns.length <= maxGroupValues)) {
+    if (!(count >= 0 && count <= maxGroupRows && count * rowSize <= maxGroupValues)) {
       throw new Error(`a row group has ${count} rows (write smaller row groups)`);
     }
     let bytes = 0;
     const values: DecodedArray[] = [];
-    for (const name of columns) {
-      bytes += await checkPages(file, findChunk(group, name), count);
+    for (const { name, leaves, isFlat } of columns) {
+      for (const leaf of leaves) bytes += await checkPages(file, findChunk(group, leaf), isFlat ? count : maxGroupRows);
       if (bytes > maxGroupBytes) throw new Error('a row group unpacks to over 512 MB (write smaller row groups)');
       const column = await scan.readColumn({ column: name, rowStart: start, rowEnd: start + count });
       if (column.length !== count) throw new Error(`column ${name} has ${column.length} values of ${count} rows`);
       values.push(column);
     }
-    for (const rows of inPieces(values, count, budget)) yield { columns, rows };
+    for (const rows of inPieces(values, count, budget)) yield { columns: names, rows };
     start += count;
   }
 }
@@ -92,7 +105,7 @@ function* inPieces(values: DecodedArray[], count: number, budget: { left: number
   let size = 0;
   for (let row = 0; row < count; row++) {
     const fields = values.map((column) => toPlain(column[row]));
-    for (const field of fields) size += valueSize + (typeof field === 'string' ? field.length : 0);
+    for (const field of fields) size += sizeOf(field);
     rows.push(fields);
     if (size < pieceSize && row < count - 1) continue;
     budget.left -= size;
@@ -103,10 +116,16 @@ function* inPieces(values: DecodedArray[], count: number, budget: { left: number
   }
 }
 
-function findChunk(group: RowGroup, name: string): ColumnMetaData {
-  const chunks = group.columns.filter(({ meta_data: meta }) => meta?.path_in_schema[0] === name);
+function sizeOf(field: unknown): number {
+  if (typeof field === 'string') return valueSize + field.length;
+  if (typeof field !== 'object' || field === null) return valueSize;
+  return Object.values(field).reduce<number>((sum, value) => sum + sizeOf(value), valueSize);
+}
+
+function findChunk(group: RowGroup, leaf: string): ColumnMetaData {
+  const chunks = group.columns.filter(({ meta_data: meta }) => meta?.path_in_schema.join('.') === leaf);
   const meta = chunks[0]?.meta_data;
-  if (chunks.length !== 1 || !meta) throw new Error(`a row group has the column ${name} ${chunks.length} times`);
+  if (chunks.length !== 1 || !meta) throw new Error(`a row group has the column ${leaf} ${chunks.length} times`);
   return meta;
 }
 
@@ -117,22 +136,42 @@ async function readMetadata(file: AsyncBuffer): Promise<FileMetaData> {
   return parquetMetadataAsync(file, { geoparquet: false });
 }
 
-/** Names of the columns with one value a row; lists, structures and bytes of fixed length hold no text or label. */
-function flatColumns(metadata: FileMetaData): string[] {
-  const names = parquetSchema(metadata)
-    .children.filter(({ children, element }) => {
-      const { repetition_type: repetition, type } = element;
-      return children.length === 0 && repetition !== 'REPEATED' && type !== 'FIXED_LEN_BYTE_ARRAY';
-    })
-    .map(({ element }) => element.name);
-  if (names.length > maxColumns) throw new Error(`it has ${names.length} columns`);
+function readableColumns(metadata: FileMetaData): Column[] {
+  const columns = parquetSchema(metadata).children.flatMap((column): Column[] => {
+    const { name } = column.element;
+    if (isValue(column)) return [{ name, leaves: [name], isFlat: true }];
+    const lists = isStructure(column) ? column.children.map(elementOf) : [undefined];
+    if (!lists.every((element) => element !== undefined)) return [];
+    return [{ name, leaves: lists.map(({ path }) => path.join('.')), isFlat: false }];
+  });
+  const names = columns.map(({ name }) => name);
+  const leaves = columns.flatMap((column) => column.leaves);
+  if (leaves.length > maxColumns) throw new Error(`it has ${leaves.length} columns`);
   const repeated = names.find((name, index) => names.indexOf(name) !== index);
   if (repeated !== undefined) throw new Error(`it has the column ${repeated} twice`);
-  return names;
+  return columns;
+}
+
+/** Bytes of fixed length are no text or label. */
+const isValue = ({ children, element }: SchemaTree): boolean =>
+  children.length === 0 && element.repetition_type !== 'REPEATED' && element.type !== 'FIXED_LEN_BYTE_ARRAY';
+
+const isStructure = ({ children, element }: SchemaTree): boolean =>
+  children.length > 0 &&
+  element.repetition_type !== 'REPEATED' &&
+  element.converted_type === undefined &&
+  element.logical_type === undefined;
+
+/** What a list repeats, where it is one of values. */
+function elementOf({ children, element }: SchemaTree): SchemaTree | undefined {
+  const [repeated, another] = children;
+  const isList = element.converted_type === 'LIST' && repeated?.element.repetition_type === 'REPEATED';
+  if (!isList || another !== undefined || repeated.children.length !== 1) return undefined;
+  return repeated.children.find(isValue);
 }
 
 /** Bytes that a column unpacks to. The decoder believes page headers, so each must fit its row group before it sees them. */
-async function checkPages(file: AsyncBuffer, chunk: ColumnMetaData, rows: number): Promise<number> {
+async function checkPages(file: AsyncBuffer, chunk: ColumnMetaData, mostValues: number): Promise<number> {
   const start = Number(chunk.dictionary_page_offset || chunk.data_page_offset);
   const pages = await file.slice(start, start + Number(chunk.total_compressed_size));
   const reader = { view: new DataView(pages), offset: 0 };
@@ -148,7 +187,7 @@ async function checkPages(file: AsyncBuffer, chunk: ColumnMetaData, rows: number
     reader.offset += size;
     unpacked += bytes;
     values += data?.num_values ?? 0;
-    if (values > rows || reader.offset > pages.byteLength || !counts.every(isCount)) {
+    if (values > mostValues || reader.offset > pages.byteLength || !counts.every(isCount)) {
       throw new Error('a page does not fit its row group');
     }
     // Each value may repeat all of the one before: a few bytes could stand for any amount of memory.
@@ -176,9 +215,15 @@ function decodeText(bytes: Uint8Array): string {
   }
 }
 
-/** Whole numbers as numbers, where they are exact. What is no text, number or truth value (dates, bytes) is null. */
+/**
+ * Whole numbers as numbers, where they are exact. What is no text, number or truth value, nor a structure of lists of
+ * these (dates, bytes), is null.
+ */
 function toPlain(value: unknown): unknown {
   if (value === undefined) throw new Error('a value is in no dictionary');
   if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
-  return typeof value === 'object' ? null : value;
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(toPlain);
+  if (value.constructor !== Object) return null;
+  return Object.fromEntries(Object.entries(value).map(([name, list]) => [name, toPlain(list)]));
 }

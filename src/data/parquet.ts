@@ -12,7 +12,7 @@ import { cannotRead, standardInput } from './text.js';
 const heapMegabytes = 4096;
 
 /**
- * The flat columns of a parquet file, row group by row group. It is decoded in a thread of its own: a broken or hostile
+ * The columns of a parquet file that hold texts or labels, row group by row group. It is decoded in a thread of its own: a broken or hostile
  * file can make the decoder run for ever, so `seconds` without a row end it. Throws ERR_DATA,
  * ERR_CANCELLED.
  */

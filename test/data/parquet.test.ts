@@ -52,6 +52,27 @@ t.test('examples of a task, labelled by integers, floats or booleans', async (t)
   });
 });
 
+t.test("SQuAD as data sets store it: a structure of lists holds a question's answers", async (t) => {
+  const rows = await valuesOf(golden('squad'));
+  t.same(
+    rows.map(({ answers }) => answers),
+    [
+      { text: ['journey'], answer_start: [11] },
+      { text: [], answer_start: [] },
+      { text: ['it', 'two'], answer_start: [0, 15] },
+      { text: ['a'], answer_start: [0] },
+    ],
+  );
+  const examples = await readExamples(golden('squad'), findTask('squad_v2'));
+  t.match(examples[0], {
+    id: 'q0',
+    text: 'What is charming?',
+    pair: sentences[0],
+    label: [{ text: 'journey', start: 11 }],
+  });
+  t.same(examples[1]?.label, []);
+});
+
 t.test('rows are read as they are asked for', async (t) => {
   const rows = readParquet(golden('groups'));
   t.match((await rows.next()).value, { where: 'row 1', values: { label: 1 } });
@@ -120,7 +141,7 @@ t.test('what is no regular file: ERR_DATA', async (t) => {
 t.test('a spoilt file is decoded, refused or given up, and the process lives on', async (t) => {
   const rounds = 2000;
   const counts = { read: 0, refused: 0 };
-  const names = ['plain', 'dictionary', 'snappy', 'zstd', 'gzip', 'brotli', 'pages-v2', 'groups', 'delta'];
+  const names = ['plain', 'dictionary', 'snappy', 'zstd', 'gzip', 'brotli', 'pages-v2', 'groups', 'delta', 'squad'];
   const files = names.map((name) => readFileSync(golden(name)));
   for (let first = 0; first < rounds; ) {
     const workerData = { files, seed: 7, first, rounds };

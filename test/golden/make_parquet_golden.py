@@ -40,6 +40,19 @@ for name, options in {
 }.items():
     pq.write_table(table, OUTPUT / f"{name}.parquet", **options)
 
+# As datasets stores SQuAD, in two row groups and with pages of few rows.
+answers = [(["journey"], [11]), ([], []), (["it", "two"], [0, 15]), (["a"], [0])]
+squad = pa.table({
+    "id": [f"q{row}" for row in range(4)],
+    "question": ["What is charming?", "Why?", "What works?", "What?"],
+    "context": [SENTENCES[0], SENTENCES[1], SENTENCES[3], "a"],
+    "answers": pa.array(
+        [{"text": text, "answer_start": start} for text, start in answers],
+        pa.struct([("text", pa.list_(pa.string())), ("answer_start", pa.list_(pa.int32()))]),
+    ),
+})
+pq.write_table(squad, OUTPUT / "squad.parquet", compression="snappy", row_group_size=3, data_page_size=1, write_batch_size=1)
+
 
 def spoil(name, column, needle, bytes_, **options):
     """A file whose one column is overwritten with `bytes_` where `needle` first stands."""
