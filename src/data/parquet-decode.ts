@@ -8,11 +8,10 @@ import {
   type FileMetaData,
   parquetMetadataAsync,
   parquetScan,
-  parquetSchema,
   type RowGroup,
-  type SchemaTree,
 } from 'hyparquet';
 import { parquetHeader } from 'hyparquet/src/column.js';
+import { readableColumns } from './parquet-columns.js';
 
 /** Some rows of a file. */
 export interface ParquetRows {
@@ -35,11 +34,10 @@ const maxExpansion = 100;
  * ends the process, not the thread, when a thread runs out of memory at a bad moment.
  */
 const maxMetadataBytes = 8 << 20;
-const maxColumns = 1000;
 const maxGroupRows = 1 << 22;
 const maxGroupValues = 1 << 25;
 /** Of a row of a list: the arrays that it is put together from count as so many values. */
-const listSize = 8;
+const listSize = 16;
 const maxGroupBytes = 1 << 29;
 
 /**
@@ -61,35 +59,28 @@ const unpackers: Compressors = {
   ZSTD: (input, length) => unpackZstd(input, new Uint8Array(length)),
 };
 
-/** A column that holds texts or labels: with one value a row, or a structure of lists, as SQuAD's answers are. */
-interface Column {
-  name: string;
-  /** Where its values are stored: by itself, or one list after another. */
-  leaves: string[];
-  isFlat: boolean;
-}
-
 /**
- * The columns of a file that hold texts or labels, row group by row group. Throws anything, and for a hostile file may never end: it belongs
- * into a thread that can be ended, after `boundArrays`.
+ * The columns of a file that hold texts or labels, row group by row group. Throws anything, and for a hostile file may
+ * never end: it belongs into a thread that can be ended, after `boundArrays`.
  */
 export async function* decodeParquet(file: AsyncBuffer): AsyncGenerator<ParquetRows> {
   const metadata = await readMetadata(file);
   const columns = readableColumns(metadata);
   const names = columns.map(({ name }) => name);
   const scan = await parquetScan({ file, metadata, columns: names, compressors: unpackers, parsers });
-  const rowSize = columns.reduce((sum, { leaves, isFlat }) => sum + (isFlat ? 1 : listSize * leaves.length), 0);
+  const rowSize = columns.reduce((sum, { leaves, isFlat }) => sum + (isFlat ? 1 : listSize * leaves.length), 1);
+  const most = Math.min(maxGroupRows, maxGroupValues / rowSize);
   const budget = { left: freeSize + maxExpansion * file.byteLength };
   let start = 0;
   for (const group of metadata.row_groups) {
     const count = Number(group.num_rows);
-    if (!(count >= 0 && count <= maxGroupRows && count * rowSize <= maxGroupValues)) {
+    if (!(count >= 0 && count <= most)) {
       throw new Error(`a row group has ${count} rows (write smaller row groups)`);
     }
     let bytes = 0;
     const values: DecodedArray[] = [];
     for (const { name, leaves, isFlat } of columns) {
-      for (const leaf of leaves) bytes += await checkPages(file, findChunk(group, leaf), isFlat ? count : maxGroupRows);
+      for (const leaf of leaves) bytes += await checkPages(file, findChunk(group, leaf), isFlat ? count : most);
       if (bytes > maxGroupBytes) throw new Error('a row group unpacks to over 512 MB (write smaller row groups)');
       const column = await scan.readColumn({ column: name, rowStart: start, rowEnd: start + count });
       if (column.length !== count) throw new Error(`column ${name} has ${column.length} values of ${count} rows`);
@@ -134,40 +125,6 @@ async function readMetadata(file: AsyncBuffer): Promise<FileMetaData> {
   const bytes = end.byteLength === 8 ? end.getUint32(0, true) : 0;
   if (bytes > maxMetadataBytes) throw new Error(`its metadata claim ${bytes} bytes`);
   return parquetMetadataAsync(file, { geoparquet: false });
-}
-
-function readableColumns(metadata: FileMetaData): Column[] {
-  const columns = parquetSchema(metadata).children.flatMap((column): Column[] => {
-    const { name } = column.element;
-    if (isValue(column)) return [{ name, leaves: [name], isFlat: true }];
-    const lists = isStructure(column) ? column.children.map(elementOf) : [undefined];
-    if (!lists.every((element) => element !== undefined)) return [];
-    return [{ name, leaves: lists.map(({ path }) => path.join('.')), isFlat: false }];
-  });
-  const names = columns.map(({ name }) => name);
-  const leaves = columns.flatMap((column) => column.leaves);
-  if (leaves.length > maxColumns) throw new Error(`it has ${leaves.length} columns`);
-  const repeated = names.find((name, index) => names.indexOf(name) !== index);
-  if (repeated !== undefined) throw new Error(`it has the column ${repeated} twice`);
-  return columns;
-}
-
-/** Bytes of fixed length are no text or label. */
-const isValue = ({ children, element }: SchemaTree): boolean =>
-  children.length === 0 && element.repetition_type !== 'REPEATED' && element.type !== 'FIXED_LEN_BYTE_ARRAY';
-
-const isStructure = ({ children, element }: SchemaTree): boolean =>
-  children.length > 0 &&
-  element.repetition_type !== 'REPEATED' &&
-  element.converted_type === undefined &&
-  element.logical_type === undefined;
-
-/** What a list repeats, where it is one of values. */
-function elementOf({ children, element }: SchemaTree): SchemaTree | undefined {
-  const [repeated, another] = children;
-  const isList = element.converted_type === 'LIST' && repeated?.element.repetition_type === 'REPEATED';
-  if (!isList || another !== undefined || repeated.children.length !== 1) return undefined;
-  return repeated.children.find(isValue);
 }
 
 /** Bytes that a column unpacks to. The decoder believes page headers, so each must fit its row group before it sees them. */
