@@ -3,6 +3,8 @@ import { callAsync } from './call.js';
 import type { Engine } from './engine.js';
 import { addon } from './load.js';
 
+// Arrays are read where they are, not copied: they must not change before the promise settles.
+
 /**
  * The least-squares system of one scale per unit of a sub-layer (Kwon et al. 2022, section 4.3).
  *

@@ -1,8 +1,11 @@
+import { setTimeout } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
 import t from 'tap';
 import { devices, Engine } from '../../src/native/engine.js';
+import { addon } from '../../src/native/load.js';
 import { Model } from '../../src/native/model.js';
-import { solveProjection } from '../../src/native/solver.js';
 import { Training } from '../../src/native/training.js';
 import { goldenCheckpoint, openModel, packSequences, perSample, readGolden } from './support/golden.js';
 
@@ -73,7 +76,7 @@ t.test('a teacher changes before a pass or after it', async (t) => {
   const pass = async () => (await training.accumulate(lesson, answers, 'crossEntropy', { distillation })).losses;
   const before = await pass();
   const meanwhile = pass();
-  await new Promise<void>((resolve) => setTimeout(resolve, 20));
+  await setTimeout(20);
   await teacher.replace({ 'pooler.bias': new Float32Array(spec.hiddenSize).fill(1) });
   const found = await meanwhile;
   const after = await pass();
@@ -81,23 +84,46 @@ t.test('a teacher changes before a pass or after it', async (t) => {
   t.same(found, found[0] === before[0] ? before : after);
 });
 
-t.test('a solver is done with what it is given once it has begun', async (t) => {
-  const statistics = () => ({
-    rows: 8,
-    gram: Float64Array.of(4, 1, 1, 3),
-    cross: Float64Array.of(1, 2),
-    inputSums: Float64Array.of(1, 2),
-    targetSums: Float64Array.of(3),
-    targetSquares: 9,
-  });
-  const weight = () => Float32Array.of(0.5, -1);
+t.test('a solver keeps the arrays that it is given until it is done, and no longer', async (t) => {
+  setFlagsFromString('--expose-gc');
+  const collectGarbage = runInNewContext('gc') as () => void;
   const engine = Engine.open({ device: 'cpu' });
-  const expected = await solveProjection(statistics(), weight(), 0.1, engine);
-  const given = statistics();
-  const present = weight();
-  const solution = solveProjection(given, present, 0.1, engine);
-  for (const values of [given.gram, given.cross, given.inputSums, given.targetSums, present]) values.fill(Number.NaN);
-  t.same(await solution, expected);
+  const neurons = 512;
+  // Not through src/native, whose promise would hold on to the arrays.
+  const solve = () => {
+    const gram = new Float64Array(neurons * neurons).fill(1);
+    for (let i = 0; i < neurons; i++) gram[i * neurons + i] = 3;
+    const sums = new Float64Array(neurons).fill(2);
+    const statistics = {
+      rows: 8,
+      gram,
+      cross: sums,
+      inputSums: sums,
+      targetSums: Float64Array.of(3),
+      targetSquares: 9,
+    };
+    return addon().solveProjection(statistics, new Float32Array(neurons).fill(0.5), 0.1, engine.native);
+  };
+  const heldBytes = () => {
+    collectGarbage();
+    return process.memoryUsage().arrayBuffers;
+  };
+  // What is found to be garbage is freed a little later.
+  const settle = async () => {
+    for (let times = 0; times < 3; times++) {
+      collectGarbage();
+      await setTimeout(20);
+    }
+  };
+  await settle();
+  const before = heldBytes();
+  const solution = solve();
+  const meanwhile = heldBytes();
+  await solution;
+  await settle();
+  const gramBytes = 8 * neurons ** 2;
+  t.ok(meanwhile >= before + gramBytes, 'while it works');
+  t.ok(heldBytes() < before + gramBytes, 'once it is done');
 });
 
 t.test('a disposed model throws, work in progress still ends, disposing twice is harmless', async (t) => {
@@ -178,7 +204,7 @@ t.test('a worker that ends in the middle of its work takes nothing with it', asy
   using model = await openModel('gelu');
   const worker = new Worker(new URL('./support/forward-worker.js', import.meta.url), { workerData: longBatch });
   await new Promise<void>((resolve) => worker.once('online', resolve));
-  await new Promise<void>((resolve) => setTimeout(resolve, 100));
+  await setTimeout(100);
   await worker.terminate();
   t.equal((await model.forward(batch)).length, sequences.length * 3);
 });
