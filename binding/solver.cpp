@@ -38,23 +38,26 @@ struct Statistics {
   }
 };
 
-std::shared_ptr<Statistics> toStatistics(const Napi::Value& value, const Napi::Value& weight) {
+Statistics toStatistics(const Napi::Value& value, const Napi::Value& weight) {
   const Napi::Object object = toObject(value, "statistics");
   const auto doubles = [&](const char* name) { return borrowDoubles(object.Get(name), name); };
-  const auto statistics = std::make_shared<Statistics>(
-      Statistics{toNumber(object.Get("rows"), "rows"), doubles("gram"), doubles("cross"), doubles("inputSums"),
-                 doubles("targetSums"), borrowFloats(weight, "weight")});
-  const size_t inputs = statistics->inputs();
-  require(statistics->gram.size() == inputs * inputs && statistics->weight.size() == inputs * statistics->hidden(),
+  Statistics statistics{toNumber(object.Get("rows"), "rows"),
+                        doubles("gram"),
+                        doubles("cross"),
+                        doubles("inputSums"),
+                        doubles("targetSums"),
+                        borrowFloats(weight, "weight")};
+  const size_t inputs = statistics.inputs();
+  require(statistics.gram.size() == inputs * inputs && statistics.weight.size() == inputs * statistics.hidden(),
           "statistics and weight have different sizes");
   return statistics;
 }
 
 /// As toStatistics(), for what needs targets.
-std::shared_ptr<Statistics> toStatisticsWithTargets(const Napi::Value& value, const Napi::Value& weight) {
-  const auto statistics = toStatistics(value, weight);
-  const size_t hidden = statistics->hidden();
-  require(statistics->cross.size() == statistics->inputs() * hidden && statistics->targetSums.size() == hidden,
+Statistics toStatisticsWithTargets(const Napi::Value& value, const Napi::Value& weight) {
+  Statistics statistics = toStatistics(value, weight);
+  const size_t hidden = statistics.hidden();
+  require(statistics.cross.size() == statistics.inputs() * hidden && statistics.targetSums.size() == hidden,
           "statistics and weight have different sizes");
   return statistics;
 }
@@ -62,27 +65,27 @@ std::shared_ptr<Statistics> toStatisticsWithTargets(const Napi::Value& value, co
 /// scaleSystem(statistics, weight, unitSize, ones, engine)
 Napi::Value scaleSystemJob(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    const auto statistics = toStatisticsWithTargets(info[0], info[1]);
+    const Statistics statistics = toStatisticsWithTargets(info[0], info[1]);
     const int32_t unitSize = toInt32(info[2], "unitSize");
     const bool ones = info[3].ToBoolean();
     const Solver solver(EngineObject::backend(info[4]));
     return AsyncJob<ScaleSystem>::start(
-        info.Env(), [=] { return solver.scaleSystem(statistics->view(), unitSize, ones); }, fromSystem);
+        info.Env(), [=] { return solver.scaleSystem(statistics.view(), unitSize, ones); }, fromSystem);
   });
 }
 
 /// eliminationOrder(statistics, weight, outputMoments, unitSize, ridge, engine)
 Napi::Value eliminationOrderJob(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    const auto statistics = toStatistics(info[0], info[1]);
+    const Statistics statistics = toStatistics(info[0], info[1]);
     const Borrowed<double> moments = borrowDoubles(info[2], "outputMoments");
-    const size_t hidden = statistics->hidden();
+    const size_t hidden = statistics.hidden();
     require(moments.size() == hidden * hidden, "outputMoments must be [hidden, hidden]");
     const int32_t unitSize = toInt32(info[3], "unitSize");
     const double ridge = toNumber(info[4], "ridge");
     const Solver solver(EngineObject::backend(info[5]));
     return AsyncJob<Elimination>::start(
-        info.Env(), [=] { return solver.eliminationOrder(statistics->view(), moments.data(), unitSize, ridge); },
+        info.Env(), [=] { return solver.eliminationOrder(statistics.view(), moments.data(), unitSize, ridge); },
         [](Napi::Env env, Elimination& elimination) {
           Napi::Object object = Napi::Object::New(env);
           object.Set("order", toTypedArray(env, std::move(elimination.order)));
@@ -95,23 +98,23 @@ Napi::Value eliminationOrderJob(const Napi::CallbackInfo& info) {
 /// solveProjection(statistics, weight, ridge, engine)
 Napi::Value solveProjectionJob(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    const auto statistics = toStatisticsWithTargets(info[0], info[1]);
+    const Statistics statistics = toStatisticsWithTargets(info[0], info[1]);
     const double ridge = toNumber(info[2], "ridge");
     const Solver solver(EngineObject::backend(info[3]));
     return AsyncJob<ProjectionFit>::start(
-        info.Env(), [=] { return solver.solveProjection(statistics->view(), ridge); }, fromFit);
+        info.Env(), [=] { return solver.solveProjection(statistics.view(), ridge); }, fromFit);
   });
 }
 
 /// bestRidge(fit, heldOut, weight, ridges, engine)
 Napi::Value bestRidgeJob(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    const auto fit = toStatisticsWithTargets(info[0], info[2]);
-    const auto heldOut = toStatisticsWithTargets(info[1], info[2]);
+    const Statistics fit = toStatisticsWithTargets(info[0], info[2]);
+    const Statistics heldOut = toStatisticsWithTargets(info[1], info[2]);
     const std::vector<double> ridges = toDoubles(info[3], "ridges");
     const Solver solver(EngineObject::backend(info[4]));
     return AsyncJob<double>::start(
-        info.Env(), [=] { return solver.bestRidge(fit->view(), heldOut->view(), ridges); },
+        info.Env(), [=] { return solver.bestRidge(fit.view(), heldOut.view(), ridges); },
         [](Napi::Env env, double& ridge) { return Napi::Number::New(env, ridge); });
   });
 }

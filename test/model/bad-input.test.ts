@@ -6,7 +6,7 @@ import type { EspalierError } from '../../src/native/errors.js';
 import type { GradientMoments } from '../../src/native/gradient-moments.js';
 import type { HiddenStates } from '../../src/native/hidden-states.js';
 import { Model } from '../../src/native/model.js';
-import { solveFiltered } from '../../src/native/solver.js';
+import { shortestSum, solveFiltered } from '../../src/native/solver.js';
 import { Training } from '../../src/native/training.js';
 import { goldenCheckpoint, openModel } from './support/golden.js';
 
@@ -232,6 +232,26 @@ t.test('objects of another class', async (t) => {
   for (const [name, run] of runs) {
     await rejects(t, name, 'ERR_INVALID_ARGUMENT', RegExp(`^${name} must be of the addon's class \\w+$`), run);
   }
+});
+
+t.test('what a solver cannot work with', async (t) => {
+  const engine = Engine.open({ device: 'cpu' });
+  const system = { matrix: Float64Array.of(1, 0, 0), rhs: Float64Array.of(1, 1) };
+  await rejects(t, 'a system that is not square', 'ERR_INVALID_ARGUMENT', /sizes/, () => solveFiltered(system, engine));
+  const vectors = Float32Array.of(1, 2, 3, 4, 5, 6);
+  const sumOf = (length: number, start: number, end: number, count: number, of = vectors) =>
+    shortestSum(of, length, { start, end }, count);
+  t.same([...(await sumOf(2, 1, 3, 1))], [0]);
+  for (const [what, run] of [
+    ['no whole columns', () => sumOf(4, 0, 1, 1)],
+    ['no rows', () => sumOf(0, 0, 1, 1)],
+    ['columns that are not there', () => sumOf(2, 1, 4, 1)],
+    ['more columns than there are to choose from', () => sumOf(2, 1, 3, 3)],
+  ] as const) {
+    await rejects(t, what, 'ERR_INVALID_ARGUMENT', /vectors/, run);
+  }
+  const infinite = Float32Array.of(1, Number.POSITIVE_INFINITY);
+  await rejects(t, 'infinity', 'ERR_NON_FINITE', /finite/, () => sumOf(1, 0, 2, 1, infinite));
 });
 
 t.test('weights that do not fit', async (t) => {

@@ -65,7 +65,7 @@ inline Spectrum logarithmicSpectrum(int64_t count, double smallest, double large
   return Spectrum(values);
 }
 
-/// solveFiltered() of any device is (system) -> solution: it inverts eigenvalues s as s / (s^2 + 1).
+/// solve: solveFiltered() of any device, (matrix, rhs) -> solution.
 template <typename Solve>
 void expectFiltersEigenvalues(const Solve& solve) {
   for (const int64_t n : {1, 2, 17, 128, 129, 300}) {
